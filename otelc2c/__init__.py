@@ -1,0 +1,2 @@
+"""otelc2c: an OpenTelemetry distribution for Pyramid and other WSGI applications."""
+

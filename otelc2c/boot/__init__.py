@@ -1,0 +1,1 @@
+"""Before the application exists: what is switched on, in which order."""

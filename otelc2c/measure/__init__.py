@@ -1,0 +1,1 @@
+"""Who times what a request does."""

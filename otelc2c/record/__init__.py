@@ -1,0 +1,1 @@
+"""What a worker writes: cells and ring, and OpenTelemetry's providers on them."""

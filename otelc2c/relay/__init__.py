@@ -1,0 +1,1 @@
+"""The process that reads what the workers wrote, and sends it."""
