@@ -1,0 +1,217 @@
+"""Every metric of ours, declared once: name, kind, unit, sentence, attributes, buckets.
+
+Instruments are made from these entries, and the reference table of the README is made from
+them too. Names follow the semantic conventions where there is one, and stand under `otelc2c.`
+where there is none. Attributes are listed in the order in which values are passed when an
+instrument is bound. Only the standard library is imported: the relay starts without packages.
+"""
+
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+Kind: TypeAlias = Literal["counter", "up_down_counter", "histogram", "gauge"]
+Combine: TypeAlias = Literal["sum", "max", "recent", "worker"]
+
+SECONDS_HTTP: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Boundaries that the HTTP conventions name for durations."""
+SECONDS_INSIDE: Final = (0.0005, 0.001, 0.0025, *SECONDS_HTTP)
+"""For parts of a request, which are shorter: the same boundaries with three more below."""
+
+
+class Metric(NamedTuple):
+    """One metric. `unit` is in UCUM, `attributes` in the order of the values when bound."""
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    combine: Combine = "sum"
+
+
+# -- attributes -------------------------------------------------------------------------
+
+HTTP_REQUEST_METHOD: Final = "http.request.method"
+URL_SCHEME: Final = "url.scheme"
+HTTP_ROUTE: Final = "http.route"
+HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
+NETWORK_PROTOCOL_VERSION: Final = "network.protocol.version"
+ERROR_TYPE: Final = "error.type"
+COMPONENT_NAME: Final = "otel.component.name"
+COMPONENT_TYPE: Final = "otel.component.type"
+SAMPLING_RESULT: Final = "otel.span.sampling_result"
+RENDERER: Final = "otelc2c.renderer"
+PLACE: Final = "otelc2c.place"
+REASON: Final = "otelc2c.reason"
+STATE: Final = "otelc2c.state"
+
+# -- requests ---------------------------------------------------------------------------
+
+HTTP_SERVER_REQUEST_DURATION: Final = Metric(
+    "http.server.request.duration",
+    "histogram",
+    "s",
+    "Duration of HTTP server requests.",
+    (
+        HTTP_REQUEST_METHOD,
+        URL_SCHEME,
+        HTTP_ROUTE,
+        HTTP_RESPONSE_STATUS_CODE,
+        NETWORK_PROTOCOL_VERSION,
+        ERROR_TYPE,
+    ),
+    SECONDS_HTTP,
+)
+HTTP_SERVER_ACTIVE_REQUESTS: Final = Metric(
+    "http.server.active_requests",
+    "up_down_counter",
+    "{request}",
+    "Number of active HTTP server requests.",
+    (HTTP_REQUEST_METHOD, URL_SCHEME),
+)
+VIEW_DURATION: Final = Metric(
+    "otelc2c.view.duration",
+    "histogram",
+    "s",
+    "Duration of the view that answered a request.",
+    (HTTP_REQUEST_METHOD, HTTP_ROUTE, ERROR_TYPE),
+    SECONDS_INSIDE,
+)
+RENDER_DURATION: Final = Metric(
+    "otelc2c.render.duration",
+    "histogram",
+    "s",
+    "Duration of the renderer that made a response.",
+    (RENDERER, HTTP_ROUTE, ERROR_TYPE),
+    SECONDS_INSIDE,
+)
+
+# -- the SDK's own state, under the names of the semantic conventions ---------------------
+
+SDK_SPAN_STARTED: Final = Metric(
+    "otel.sdk.span.started", "counter", "{span}", "The number of created spans.", (SAMPLING_RESULT,)
+)
+SDK_SPAN_QUEUE_SIZE: Final = Metric(
+    "otel.sdk.processor.span.queue.size",
+    "up_down_counter",
+    "{span}",
+    "The number of spans in the queue of a given instance of an SDK span processor.",
+    (COMPONENT_TYPE, COMPONENT_NAME),
+)
+SDK_SPAN_QUEUE_CAPACITY: Final = Metric(
+    "otel.sdk.processor.span.queue.capacity",
+    "up_down_counter",
+    "{span}",
+    "The maximum number of spans the queue of a given instance of an SDK span processor can hold.",
+    (COMPONENT_TYPE, COMPONENT_NAME),
+)
+SDK_SPAN_PROCESSED: Final = Metric(
+    "otel.sdk.processor.span.processed",
+    "counter",
+    "{span}",
+    "The number of spans for which the processing has finished, either successful or failed.",
+    (COMPONENT_TYPE, COMPONENT_NAME, ERROR_TYPE),
+)
+SDK_SPAN_INFLIGHT: Final = Metric(
+    "otel.sdk.exporter.span.inflight",
+    "up_down_counter",
+    "{span}",
+    "The number of spans which were passed to the exporter, but that have not been exported yet "
+    "(neither successful, nor failed).",
+    (COMPONENT_TYPE, COMPONENT_NAME),
+)
+SDK_SPAN_EXPORTED: Final = Metric(
+    "otel.sdk.exporter.span.exported",
+    "counter",
+    "{span}",
+    "The number of spans for which the export has finished, either successful or failed.",
+    (COMPONENT_TYPE, COMPONENT_NAME, ERROR_TYPE),
+)
+SDK_DATA_POINT_INFLIGHT: Final = Metric(
+    "otel.sdk.exporter.metric_data_point.inflight",
+    "up_down_counter",
+    "{data_point}",
+    "The number of metric data points which were passed to the exporter, but that have not been "
+    "exported yet (neither successful, nor failed).",
+    (COMPONENT_TYPE, COMPONENT_NAME),
+)
+SDK_DATA_POINT_EXPORTED: Final = Metric(
+    "otel.sdk.exporter.metric_data_point.exported",
+    "counter",
+    "{data_point}",
+    "The number of metric data points for which the export has finished, either successful or failed.",
+    (COMPONENT_TYPE, COMPONENT_NAME, ERROR_TYPE),
+)
+SDK_EXPORT_DURATION: Final = Metric(
+    "otel.sdk.exporter.operation.duration",
+    "histogram",
+    "s",
+    "The duration of exporting a batch of telemetry records.",
+    (COMPONENT_TYPE, COMPONENT_NAME, ERROR_TYPE),
+    SECONDS_HTTP,
+)
+SDK_COLLECTION_DURATION: Final = Metric(
+    "otel.sdk.metric_reader.collection.duration",
+    "histogram",
+    "s",
+    "The duration of the collect operation of the metric reader.",
+    (COMPONENT_TYPE, COMPONENT_NAME, ERROR_TYPE),
+    SECONDS_INSIDE,
+)
+
+# -- the relay, the ring, the guard -------------------------------------------------------
+
+RELAY_STARTS: Final = Metric(
+    "otelc2c.relay.starts", "counter", "{start}", "How often the relay of this pod was started."
+)
+RELAY_WORKERS: Final = Metric(
+    "otelc2c.relay.workers", "up_down_counter", "{process}", "Living processes whose files the relay reads."
+)
+RELAY_FOLDED: Final = Metric(
+    "otelc2c.relay.folded", "counter", "{file}", "Files of ended processes that were folded into one."
+)
+RELAY_BAD_FILES: Final = Metric(
+    "otelc2c.relay.bad_files", "counter", "{file}", "Files that were left out because they could not be read."
+)
+RELAY_BACKLOG: Final = Metric(
+    "otelc2c.relay.backlog", "up_down_counter", "By", "Space that undelivered spans of ended processes take."
+)
+RELAY_RESENT: Final = Metric(
+    "otelc2c.relay.span.resent",
+    "counter",
+    "{span}",
+    "Spans sent again because the relay ended before they were acknowledged; they may arrive twice.",
+)
+RING_DROPPED: Final = Metric(
+    "otelc2c.relay.ring.dropped",
+    "counter",
+    "{record}",
+    "Finished records that found no room, by reason (full, large, backlog).",
+    (REASON,),
+)
+RING_HOLES: Final = Metric(
+    "otelc2c.relay.ring.holes",
+    "counter",
+    "{record}",
+    "Records that a killed process had begun and not finished.",
+)
+SERIES_LOST: Final = Metric(
+    "otelc2c.series.lost",
+    "counter",
+    "{series}",
+    "Attribute sets whose numbers are not kept, because the file system had no room for them.",
+)
+GUARD_SWALLOWED: Final = Metric(
+    "otelc2c.guard.swallowed",
+    "counter",
+    "{exception}",
+    "Failures of the instrumentation that were kept away from the application.",
+)
+
+ALL: Final[tuple[Metric, ...]] = tuple(value for value in dict(globals()).values() if isinstance(value, Metric))
+"""Every metric above, in the order of its declaration."""
+
+
+def reference() -> list[tuple[str, str, str, str, str]]:
+    """Rows of the reference table: name, kind, unit, attributes, sentence."""
+    return [(m.name, m.kind, m.unit, ", ".join(m.attributes), m.description) for m in ALL]
