@@ -1,0 +1,71 @@
+"""The cases that are compared: who measures the application, and with which variables."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from opentelemetry.instrumentation import auto_instrumentation
+
+HERE = Path(__file__).parent
+Who = Literal["plain", "contrib", "otelc2c"]
+
+FOLDERS: Final[Mapping[Who, Path | None]] = {
+    "plain": None,
+    "contrib": HERE / "contrib",
+    "otelc2c": Path(auto_instrumentation.__file__).parent,
+}
+"""The folder whose `sitecustomize` starts each of them."""
+
+INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
+VARIABLES: Final = 16
+"""Variables that every case has, since some libraries walk the whole environment."""
+
+METRICS_ONLY: Final = {"OTEL_TRACES_SAMPLER": "always_off"}
+DISABLED: Final = {"OTEL_SDK_DISABLED": "true"}
+
+
+class Case(NamedTuple):
+    """One way to run the application. `limit` is the largest part of the peer's added cost."""
+
+    name: str
+    who: Who
+    variables: Mapping[str, str]
+    peer: str = ""
+    limit: float = 0.0
+    limit_k: float = 0.0
+    """The largest added cost in thousand instructions a request."""
+
+
+CASES: Final = (
+    Case("plain", "plain", {}),
+    Case("plain again", "plain", {}),
+    Case("contrib, everything sampled", "contrib", {}),
+    Case("contrib, metrics only", "contrib", METRICS_ONLY),
+    Case("contrib, disabled", "contrib", DISABLED),
+    Case("otelc2c, everything sampled", "otelc2c", {}, "contrib, everything sampled", 0.1, 175),
+    Case("otelc2c, metrics only", "otelc2c", METRICS_ONLY, "contrib, metrics only", 0.125, 103),
+    Case("otelc2c, disabled", "otelc2c", DISABLED, "contrib, disabled", 0.01, 2),
+)
+
+
+def environ(case: Case, endpoint: str, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The whole environment of a case: its launcher, the receiver, and padding to one number of variables.
+
+    The periodic exports of the peer are put off beyond a round, so that each round holds exactly one.
+    """
+    made = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    made["PYTHONPATH"] = str(FOLDERS[case.who] or HERE / "nothing")
+    if case.who != "plain":
+        made |= {
+            "OTEL_SERVICE_NAME": "bench",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_METRICS_EXPORTER": "otlp",
+        }
+    made |= case.variables
+    made |= more or {}
+    for number in range(VARIABLES - len(made)):
+        made[f"BENCH_PADDING_{number}"] = "x"
+    return made

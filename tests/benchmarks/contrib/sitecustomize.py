@@ -1,0 +1,17 @@
+"""The peer's start: what `opentelemetry-instrument` does with upstream's own distro.
+
+Upstream's distro is not installed beside us, because one environment would then have two;
+its defaults and its order are repeated here, with OTLP over HTTP as the exporter.
+"""
+
+import os
+
+from opentelemetry.instrumentation.pyramid import PyramidInstrumentor
+from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+
+os.environ.setdefault("OTEL_TRACES_EXPORTER", "otlp")
+os.environ.setdefault("OTEL_METRICS_EXPORTER", "otlp")
+os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+
+_OTelSDKConfigurator().configure()
+PyramidInstrumentor().instrument(skip_dep_check=True)
