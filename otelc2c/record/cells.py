@@ -398,6 +398,13 @@ class Store:
         self._chunks[0].q[layout.H_CHUNKS] = number + 1
         return chunk
 
+    def settle(self) -> None:
+        """Close the descriptor of the file, which then cannot grow any more. Its memory stays."""
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
     def close(self) -> None:
         """Let go of the file. The cells go on, on memory that nobody sees."""
         with self._lock:

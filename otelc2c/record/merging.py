@@ -5,11 +5,11 @@ Up-down counters and gauges tell of what is: a process that is gone has no say i
 except in a gauge whose most recent value counts.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from otelc2c.record import layout
-from otelc2c.record.cells import LARGEST_INT, SMALLEST_INT, HistogramCell, LastCell, Store, SumCell
+from otelc2c.record.cells import LARGEST_INT, SMALLEST_INT, Cell, HistogramCell, LastCell, Store, SumCell
 from otelc2c.record.layout import (
     EXEMPLAR_SPAN,
     EXEMPLAR_TIME_NS,
@@ -80,7 +80,7 @@ class _Total:
     def point(self) -> Point:
         raise NotImplementedError
 
-    def keep(self, store: Store, instrument: Instrument) -> None:
+    def keep(self, store: Store, instrument: Instrument) -> Cell:
         """Write this value into a store, for the fold."""
         raise NotImplementedError
 
@@ -105,7 +105,7 @@ class _SumTotal(_Total):
         value = self.whole + self.fraction if self.fraction else self.whole
         return Point(self.attributes, value, (self.exemplar,) if self.exemplar else ())
 
-    def keep(self, store: Store, instrument: Instrument) -> None:
+    def keep(self, store: Store, instrument: Instrument) -> Cell:
         cell: SumCell = store.counter_cell(instrument, self.attributes)
         if SMALLEST_INT <= self.whole <= LARGEST_INT:
             cell.add(self.whole)
@@ -114,6 +114,7 @@ class _SumTotal(_Total):
             cell.add(float(self.whole) + self.fraction)
         if self.exemplar:
             _keep_exemplar(cell, self.exemplar)
+        return cell
 
 
 class _LastTotal(_Total):
@@ -148,9 +149,10 @@ class _LastTotal(_Total):
     def point(self) -> Point:
         return Point(self.attributes, self.value, (), self.time_ns)
 
-    def keep(self, store: Store, instrument: Instrument) -> None:
+    def keep(self, store: Store, instrument: Instrument) -> Cell:
         cell: LastCell = store.gauge_cell(instrument, self.attributes)
         cell.set(self.value, self.time_ns)
+        return cell
 
 
 class _HistogramTotal(_Total):
@@ -194,7 +196,7 @@ class _HistogramTotal(_Total):
         exemplars = tuple(self.exemplars[bucket] for bucket in sorted(self.exemplars))
         return Point(self.attributes, Distribution(self.counts, self.sum, self.min, self.max), exemplars)
 
-    def keep(self, store: Store, instrument: Instrument) -> None:
+    def keep(self, store: Store, instrument: Instrument) -> Cell:
         cell: HistogramCell = store.histogram_cell(instrument, self.attributes)
         q, d = cell.chunk.q, cell.chunk.d
         for bucket, count in enumerate(self.counts):
@@ -202,6 +204,7 @@ class _HistogramTotal(_Total):
         d[cell.sum_at], d[cell.sum_at + 1], d[cell.sum_at + 2] = self.sum, self.min, self.max
         for exemplar in self.exemplars.values():
             _keep_exemplar(cell, exemplar)
+        return cell
 
 
 class _HasExemplars(Protocol):
@@ -236,8 +239,11 @@ def _typed(value: Any) -> Any:
 class Source:
     """One process' series, each bound to the total it adds to."""
 
-    def __init__(self, reader: CellsReader, worker: str = "") -> None:
-        """Follow `reader`; `worker` tells its gauges apart where they are shown one by one."""
+    def __init__(self, reader: CellsReader | None, worker: str = "") -> None:
+        """Follow `reader`; `worker` tells its gauges apart where they are shown one by one.
+
+        Without a reader it is complete as it is.
+        """
         self.reader = reader
         self.worker = worker
         self.bound: list[tuple[_Total, Series]] = []
@@ -277,6 +283,8 @@ class Merger:
 
     def bind(self, source: Source) -> None:
         """Find the totals of the series that are new in a source. Raises BadFile."""
+        if source.reader is None:
+            return
         source.reader.look()
         for series in source.reader.series[len(source.bound) :]:
             source.bound.append((self._total(series, source.worker), series))
@@ -296,14 +304,24 @@ class Merger:
             total = totals[key] = _new_total(instrument, attributes)
         return total
 
-    def keep(self, names: Sequence[str]) -> Store:
-        """A store with everything that outlives its process, and the names of those it came from."""
+    def keep(self, names: Sequence[str], publish: Callable[[Store], None]) -> Source:
+        """Write everything that outlives its process into a store, with the names it came from.
+
+        `publish` puts the store where it shall be; what it raises is raised. Returned is a
+        source that stands for all that was kept.
+        """
         store = Store()
         for name in names:
             store.note_folded(name)
-        for instrument, total in self._lasting():
-            total.keep(store, instrument)
-        return store
+        kept = [
+            (total, instrument, total.keep(store, instrument)) for instrument, total in self._lasting()
+        ]
+        publish(store)
+        source = Source(None)
+        for total, instrument, cell in kept:
+            place = Series(instrument, total.attributes, cell.chunk.q, cell.chunk.d, cell.base)
+            source.bound.append((total, place))
+        return source
 
     def _lasting(self) -> Iterator[tuple[Instrument, _Total]]:
         for instrument, totals in self._totals.items():
