@@ -208,7 +208,9 @@ GUARD_SWALLOWED: Final = Metric(
     "Failures of the instrumentation that were kept away from the application.",
 )
 
-ALL: Final[tuple[Metric, ...]] = tuple(value for value in dict(globals()).values() if isinstance(value, Metric))
+ALL: Final[tuple[Metric, ...]] = tuple(
+    value for value in dict(globals()).values() if isinstance(value, Metric)
+)
 """Every metric above, in the order of its declaration."""
 
 

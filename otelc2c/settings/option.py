@@ -6,13 +6,14 @@ looks at the process' own environment: the caller hands a mapping in.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from otelc2c.settings.parsers import Invalid, Syntax
 from otelc2c.settings.values import MASK, Problem
 
 T = TypeVar("T")
-_KEY = "otelc2c"
+_KEY: Final = "option"
+_SIGNAL: Final = "signal"
 
 
 class Option(NamedTuple):
@@ -53,12 +54,12 @@ def option(
     return dataclasses.field(default_factory=lambda: default, metadata={_KEY: entry})
 
 
-def group(kind: type[T], signal: str) -> T:
-    """A dataclass field that holds the options of one signal."""
-    return cast(T, dataclasses.field(default_factory=kind, metadata={"signal": signal}))
+def signal(name: str) -> Mapping[str, str]:
+    """Metadata of a field whose value is a group of options of the signal `name`."""
+    return {_SIGNAL: name}
 
 
-def options(kind: type[Any], signal: str = "") -> dict[str, Option]:
+def options(kind: type[Any], signal: str = "") -> Mapping[str, Option]:
     """Options of a settings class by field, those of its groups as `group.field`."""
     found: dict[str, Option] = {}
     for field in dataclasses.fields(kind):
@@ -66,8 +67,8 @@ def options(kind: type[Any], signal: str = "") -> dict[str, Option]:
         if entry is not None:
             names = tuple(name.format(SIGNAL=signal) for name in entry.names)
             found[field.name] = entry._replace(names=names)
-        elif "signal" in field.metadata:
-            inner = options(cast(type[Any], field.default_factory), field.metadata["signal"])
+        elif _SIGNAL in field.metadata:
+            inner = options(cast(type[Any], field.default_factory), field.metadata[_SIGNAL])
             found.update({f"{field.name}.{name}": value for name, value in inner.items()})
     return found
 
@@ -129,5 +130,5 @@ def plain(value: Any) -> str:
     if isinstance(value, tuple | frozenset) and not hasattr(value, "_fields"):
         return ",".join(plain(item) for item in value)
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.15g}"
     return str(value)

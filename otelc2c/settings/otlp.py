@@ -118,7 +118,9 @@ def settle(name: str, path: str, reading: Reading) -> None:
     grpc = reading.values.get(f"{name}.protocol") == "grpc"
     given = reading.values.get(field, "")
     if given and not grpc and "://" not in given:
-        problem = Problem(reading.sources[field], "needs http:// or https:// unless the protocol is grpc; ignored")
+        problem = Problem(
+            reading.sources[field], "needs http:// or https:// unless the protocol is grpc; ignored"
+        )
         if problem not in reading.problems:
             reading.problems.append(problem)
         given = ""

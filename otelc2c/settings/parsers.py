@@ -8,10 +8,10 @@ when nothing of the text can be used; where one part of a list is wrong it says 
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar, cast, get_args
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import unquote
 
-from otelc2c.settings.values import Combine, QueryPolicy, View, split_url
+from otelc2c.settings.values import QueryPolicy, split_url
 
 T = TypeVar("T")
 Complain: TypeAlias = Callable[[str], None]
@@ -20,8 +20,6 @@ _MAX_NUMBER: Final = 2**53
 _SIZE: Final = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB|K|M|G)?", re.IGNORECASE | re.ASCII)
 _SIZE_FACTOR: Final = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_INSTRUMENT_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,254}")
-_COMBINES: Final = get_args(Combine)
 
 
 class Invalid(ValueError):
@@ -63,7 +61,8 @@ def choice(*values: str) -> Syntax[str]:
     return _simple("one of " + ", ".join(f"`{value}`" for value in values), read)
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """A finite number. Raises `Invalid`."""
     try:
         value = float(text)
     except ValueError:
@@ -90,15 +89,15 @@ def whole(least: int, most: int = _MAX_NUMBER) -> Syntax[int]:
 
 def milliseconds(least: int = 0) -> Syntax[float]:
     """A whole number of milliseconds in the variable; seconds as the value."""
-    number = whole(least)
-    return Syntax("milliseconds", lambda text, complain: number.read(text, complain) / 1000)
+    count = whole(least)
+    return Syntax("milliseconds", lambda text, complain: count.read(text, complain) / 1000)
 
 
 def seconds(least: float = 0.0, most: float = 3600.0) -> Syntax[float]:
     """Seconds, with fractions, from `least` to `most`."""
 
     def read(text: str) -> float:
-        value = _number(text)
+        value = number(text)
         if not least <= value <= most:
             raise Invalid(f"must be from {least:g} to {most:g} seconds, not {text!r}")
         return value
@@ -112,13 +111,15 @@ def _otlp_timeout(text: str) -> float:
     The specification counts milliseconds and OpenTelemetry Python counts seconds. Nobody wants
     a limit below a tenth of a second or above a hundred seconds, so the number itself tells.
     """
-    value = _number(text)
+    value = number(text)
     if value <= 0 or value > _MAX_NUMBER:
         raise Invalid(f"must be above 0, not {text!r}")
     return value if value < 100 else value / 1000
 
 
-OTLP_TIMEOUT: Final = _simple("milliseconds; below 100: seconds, as OpenTelemetry Python reads it", _otlp_timeout)
+OTLP_TIMEOUT: Final = _simple(
+    "milliseconds; below 100: seconds, as OpenTelemetry Python reads it", _otlp_timeout
+)
 
 
 def _size(text: str) -> int:
@@ -131,7 +132,8 @@ def _size(text: str) -> int:
 SIZE: Final = _simple("bytes, or a number with KiB, MiB, GiB", _size)
 
 
-def _parts(text: str, separator: str) -> Iterator[str]:
+def parts(text: str, separator: str) -> Iterator[str]:
+    """The parts of a list without spaces around them; empty ones are left out."""
     return (part.strip() for part in text.split(separator) if part.strip())
 
 
@@ -139,7 +141,7 @@ def names(none: bool = False) -> Syntax[tuple[str, ...]]:
     """A comma list without repetitions. With `none`, that word alone is the empty list."""
 
     def read(text: str, complain: Complain) -> tuple[str, ...]:
-        found = tuple(dict.fromkeys(_parts(text, ",")))
+        found = tuple(dict.fromkeys(parts(text, ",")))
         if none and any(name.lower() == "none" for name in found):
             if len(found) > 1:
                 complain("has `none` beside other names; `none` is ignored")
@@ -182,11 +184,11 @@ PATTERNS: Final = Syntax("comma list of regular expressions, or `none`", _patter
 
 def _pairs(text: str, complain: Complain) -> Mapping[str, str]:
     found = {}
-    for number, part in enumerate(_parts(text, ","), 1):
+    for position, part in enumerate(parts(text, ","), 1):
         key, equals, value = part.partition("=")
         key = unquote(key.strip(), errors="replace")
         if not equals or not key:
-            complain(f"part {number} is not key=value, and is ignored")
+            complain(f"part {position} is not key=value, and is ignored")
         else:
             found[key] = unquote(value.strip(), errors="replace")
     return found
@@ -198,11 +200,11 @@ PAIRS: Final = Syntax("`key=value,key=value`, percent-encoded", _pairs)
 def _headers(text: str, complain: Complain) -> Mapping[str, str]:
     """Header names in small letters. No message repeats a part: a value is a secret, and so may be a name."""
     found = {}
-    for number, (key, value) in enumerate(_pairs(text, complain).items(), 1):
+    for position, (key, value) in enumerate(_pairs(text, complain).items(), 1):
         if not _HEADER_NAME.fullmatch(key):
-            complain(f"the name of header {number} is not valid, and the header is ignored")
+            complain(f"the name of header {position} is not valid, and the header is ignored")
         elif not value.isprintable() or not value.isascii():
-            complain(f"the value of header {number} is not printable ASCII, and the header is ignored")
+            complain(f"the value of header {position} is not printable ASCII, and the header is ignored")
         else:
             found[key.lower()] = value
     return found
@@ -223,86 +225,6 @@ def _endpoint(text: str) -> str:
 ENDPOINT: Final = _simple("URL", _endpoint)
 
 
-def _boundaries(text: str, separator: str) -> tuple[float, ...]:
-    bounds = tuple(_number(part) for part in _parts(text, separator))
-    if any(low >= high for low, high in zip(bounds, bounds[1:], strict=False)):
-        raise Invalid(f"boundaries must grow: {text!r}")
-    return bounds
-
-
-def _assignments(text: str, complain: Complain, read: Callable[[str], T], what: str) -> Mapping[str, T]:
-    """`name=value;name=value`, where a part that cannot be read is left out."""
-    found: dict[str, T] = {}
-    for part in _parts(text, ";"):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not _INSTRUMENT_NAME.fullmatch(name):
-            complain(f"{part!r} is not instrument={what}, and is ignored")
-            continue
-        try:
-            found[name] = read(value)
-        except Invalid as error:
-            complain(f"{part!r} is ignored: {error}")
-    return found
-
-
-def _combine(text: str) -> Combine:
-    if text.lower() not in _COMBINES:
-        raise Invalid(f"must be one of {', '.join(_COMBINES)}")
-    return cast(Combine, text.lower())
-
-
-BUCKETS: Final[Syntax[Mapping[str, tuple[float, ...]]]] = Syntax(
-    "`instrument=0.1,0.5;instrument=1,2`",
-    lambda text, complain: _assignments(text, complain, lambda value: _boundaries(value, ","), "boundaries"),
-)
-GAUGES: Final[Syntax[Mapping[str, Combine]]] = Syntax(
-    "`instrument=sum;instrument=max` (`sum`, `max`, `recent`, `worker`)",
-    lambda text, complain: _assignments(text, complain, _combine, "sum|max|recent|worker"),
-)
-
-
-def _view(text: str) -> View:
-    selector, colon, actions = (piece.strip() for piece in text.partition(":"))
-    if not colon or not selector:
-        raise Invalid("it is not selector:action")
-    view = View(selector)
-    for action in _parts(actions, ","):
-        name, equals, value = (piece.strip() for piece in action.partition("="))
-        if name == "drop" and not equals:
-            view = view._replace(drop=True)
-        elif name == "name" and _INSTRUMENT_NAME.fullmatch(value):
-            view = view._replace(name=value)
-        elif name == "keys" and equals:
-            view = view._replace(keys=tuple(_parts(value, "|")))
-        elif name == "exclude" and value:
-            view = view._replace(exclude=tuple(_parts(value, "|")))
-        elif name == "buckets" and equals:
-            view = view._replace(buckets=_boundaries(value, "|"))
-        else:
-            raise Invalid(f"{action!r} is none of drop, name=..., keys=..., exclude=..., buckets=...")
-    if view == View(selector):
-        raise Invalid("it says nothing to do")
-    if view.name is not None and ("*" in selector or "?" in selector):
-        raise Invalid("several instruments cannot get one name")
-    return view
-
-
-def _views(text: str, complain: Complain) -> tuple[View, ...]:
-    found = []
-    for part in _parts(text, ";"):
-        try:
-            found.append(_view(part))
-        except Invalid as error:
-            complain(f"{part!r} is ignored: {error}")
-    return tuple(found)
-
-
-VIEWS: Final = Syntax(
-    "`selector:action,action;selector:action` (`drop`, `name=n`, `keys=a\\|b`, `exclude=a\\|b`, `buckets=0.1\\|1`)",
-    _views,
-)
-
-
 def _query_policy(text: str) -> QueryPolicy:
     lower = text.lower()
     if lower in ("all", "true"):
@@ -310,8 +232,8 @@ def _query_policy(text: str) -> QueryPolicy:
     if lower in ("none", "false"):
         return QueryPolicy(everything=False)
     if lower.startswith("except:"):
-        return QueryPolicy(True, frozenset(_parts(text[len("except:") :], ",")))
-    return QueryPolicy(False, frozenset(_parts(text, ",")))
+        return QueryPolicy(True, frozenset(parts(text[len("except:") :], ",")))
+    return QueryPolicy(False, frozenset(parts(text, ",")))
 
 
 QUERY_POLICY: Final = _simple("`all`, `none`, `except:name,name`, or `name,name`", _query_policy)

@@ -30,6 +30,17 @@ class View(NamedTuple):
     """These attribute keys are left out."""
     buckets: tuple[float, ...] | None = None
 
+    def __str__(self) -> str:
+        """The rule as it is written in the variable."""
+        actions = ["drop"] if self.drop else []
+        for key in ("name", "keys", "exclude", "buckets"):
+            value = getattr(self, key)
+            if isinstance(value, tuple) and (value or key != "exclude"):
+                actions.append(f"{key}={'|'.join(f'{v:.15g}' if isinstance(v, float) else v for v in value)}")
+            elif isinstance(value, str):
+                actions.append(f"{key}={value}")
+        return f"{self.selector}:{','.join(actions)}"
+
 
 class QueryPolicy(NamedTuple):
     """Which values of a query string are replaced before it is recorded."""
@@ -41,6 +52,13 @@ class QueryPolicy(NamedTuple):
     def redacts(self, name: str) -> bool:
         """Whether the value of the parameter `name` must not be recorded."""
         return (name in self.names) is not self.everything
+
+    def __str__(self) -> str:
+        """The policy as it is written in the variable."""
+        names = ",".join(sorted(self.names))
+        if self.everything:
+            return f"except:{names}" if names else "all"
+        return names or "none"
 
 
 def split_url(text: str) -> SplitResult | None:

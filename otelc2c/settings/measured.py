@@ -1,0 +1,91 @@
+"""What is measured of an application, and what is left out or masked."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from otelc2c.settings import parsers
+from otelc2c.settings.option import option
+from otelc2c.settings.values import QueryPolicy
+
+PROBES: Final = (
+    r"/(health_?check|healthz?|livez|readyz|startupz|metrics|__heartbeat__|__lbheartbeat__|__version__)/?(\?|$)",
+)
+"""Paths that probes and scrapers ask, below any prefix."""
+
+
+@dataclass(frozen=True, repr=False)
+class MeasureOptions:
+    """Instrumentations and requests."""
+
+    instrumentations: tuple[str, ...] | None = option(
+        "OTELC2C_INSTRUMENTATIONS",
+        syntax=parsers.names(none=True),
+        default=None,
+        says="Only these instrumentations are loaded, by entry point.",
+        unset="all that are installed",
+    )
+    """`None`: all; empty: none."""
+    disabled_instrumentations: tuple[str, ...] = option(
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
+        syntax=parsers.names(),
+        default=(),
+        says="These instrumentations are not loaded; `*` is all.",
+    )
+    excluded_urls: tuple[str, ...] = option(
+        "OTELC2C_EXCLUDED_URLS",
+        syntax=parsers.PATTERNS,
+        default=PROBES,
+        says="Requests that are neither traced nor timed, besides those of the next variables.",
+        unset="health, metrics and version paths",
+    )
+    wsgi_excluded_urls: tuple[str, ...] = option(
+        "OTEL_PYTHON_WSGI_EXCLUDED_URLS",
+        "OTEL_PYTHON_EXCLUDED_URLS",
+        syntax=parsers.PATTERNS,
+        default=(),
+        says="Requests of any WSGI application that are neither traced nor timed.",
+    )
+    pyramid_excluded_urls: tuple[str, ...] = option(
+        "OTEL_PYTHON_PYRAMID_EXCLUDED_URLS",
+        "OTEL_PYTHON_EXCLUDED_URLS",
+        syntax=parsers.PATTERNS,
+        default=(),
+        says="Requests of a Pyramid application that are neither traced nor timed.",
+    )
+    capture_request_headers: tuple[str, ...] = option(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
+        syntax=parsers.PATTERNS,
+        default=(),
+        says="Request headers that become attributes of the server span.",
+    )
+    capture_response_headers: tuple[str, ...] = option(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE",
+        syntax=parsers.PATTERNS,
+        default=(),
+        says="Response headers that become attributes of the server span.",
+    )
+    sanitize_headers: tuple[str, ...] = option(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS",
+        syntax=parsers.PATTERNS,
+        default=(),
+        says="Captured headers whose values are replaced by [REDACTED].",
+    )
+    response_headers: tuple[str, ...] = option(
+        "OTELC2C_RESPONSE_HEADERS",
+        syntax=parsers.one_of_each("X-Request-ID", "traceresponse"),
+        default=("X-Request-ID",),
+        says="Headers by which a caller gets the id of its request.",
+    )
+    redacted_query: QueryPolicy = option(  # noqa: RUF009 - an immutable value
+        "OTELC2C_REDACTED_QUERY",
+        syntax=parsers.QUERY_POLICY,
+        default=QueryPolicy(),
+        says="Values of the query string that are not recorded.",
+        unset="`all`",
+    )
+    semconv_opt_in: tuple[str, ...] = option(
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
+        syntax=parsers.names(),
+        default=(),
+        says="Read by other instrumentations; ours always uses the stable conventions.",
+    )
