@@ -41,9 +41,7 @@ COMPONENT_NAME: Final = "otel.component.name"
 COMPONENT_TYPE: Final = "otel.component.type"
 SAMPLING_RESULT: Final = "otel.span.sampling_result"
 RENDERER: Final = "otelc2c.renderer"
-PLACE: Final = "otelc2c.place"
 REASON: Final = "otelc2c.reason"
-STATE: Final = "otelc2c.state"
 
 # -- requests ---------------------------------------------------------------------------
 

@@ -1,0 +1,18 @@
+"""What every test runs under: a failure of ours that would be swallowed fails the test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from otelc2c import guard
+
+
+@pytest.fixture(autouse=True)
+def strict_guard() -> Iterator[None]:
+    """The guard raises, and starts each test with nothing counted."""
+    before = guard.strict(True)
+    guard.forget()
+    yield
+    guard.on_swallow(None)
+    guard.strict(before)
+    guard.forget()
