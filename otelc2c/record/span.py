@@ -1,0 +1,319 @@
+"""A span as light as it can be, with the whole of OpenTelemetry's API.
+
+Ids are bytes, the constant part is a shape, and what an application adds is kept in `details`,
+which most spans never get. When the span ends it is encoded at once and handed to the ring.
+"""
+
+import logging
+import traceback
+from collections.abc import Mapping
+from time import perf_counter_ns, time_ns
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import Event
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.util.types import Attributes, AnyValue
+
+from otelc2c import guard
+from otelc2c.record import wire
+from otelc2c.record.details import Details
+from otelc2c.record.encoding import span_rest
+from otelc2c.record.pipeline import Pipeline
+from otelc2c.record.readable import LooksReadable
+from otelc2c.record.shape import Shape
+
+if TYPE_CHECKING:
+    from otelc2c.record.tracer import Tracer
+
+_logger = logging.getLogger(__name__)
+
+_pack = wire.pack_identity
+_ID, _START, _END = wire.ID, wire.START, wire.END
+
+
+class Parent(NamedTuple):
+    """A span's parent where it is no span of ours: by default one in another process."""
+
+    trace_id: bytes
+    span_id: bytes
+    flags: int = 1
+    state: TraceState | None = None
+    remote: bool = True
+
+    def context(self) -> SpanContext:
+        """The same as OpenTelemetry's `SpanContext`."""
+        return SpanContext(
+            int.from_bytes(self.trace_id, "big"),
+            int.from_bytes(self.span_id, "big"),
+            self.remote,
+            TraceFlags(self.flags),
+            self.state,
+        )
+
+
+def parent_of(value: "trace.Span | SpanContext | Parent | None") -> Parent | None:
+    """The parent that a span, a context or nothing stands for; None where it is not valid."""
+    if value is None or type(value) is Parent:
+        return value
+    if type(value) is Span:
+        return Parent(value.trace_id, value.span_id, value.flags, value.state, False)
+    context = value.get_span_context() if isinstance(value, trace.Span) else value
+    if not isinstance(context, SpanContext) or not context.is_valid:
+        return None
+    return Parent(
+        context.trace_id.to_bytes(16, "big"),
+        context.span_id.to_bytes(8, "big"),
+        context.trace_flags,
+        context.trace_state,
+        context.is_remote,
+    )
+
+
+class Span(trace.Span, LooksReadable):
+    """One operation. Made by `Tracer` only.
+
+    Beside OpenTelemetry's API: `trace_id` (16 bytes), `span_id` (8 bytes), `sampled` (the flag that
+    is passed on), `recording` (whether anybody will see it), and `clock`, the nanoseconds that lead
+    from `time.perf_counter_ns` to Unix time anywhere in this process' part of the trace.
+    """
+
+    __slots__ = (
+        "child_head",
+        "clock",
+        "details",
+        "ended_ns",
+        "flags",
+        "head",
+        "origin",
+        "pipeline",
+        "recording",
+        "sampled",
+        "shape",
+        "span_context",
+        "span_id",
+        "started_ns",
+        "state",
+        "trace_id",
+        "tracer",
+    )
+
+    def __init__(
+        self,
+        tracer: "Tracer",
+        pipeline: Pipeline,
+        trace_id: bytes,
+        span_id: bytes,
+        origin: bytes | Parent | None,
+        head: bytes,
+        flags: int,
+        state: TraceState | None,
+        recording: bool,
+        clock: int,
+        started_ns: int,
+        shape: Shape | None = None,
+    ) -> None:
+        """`origin` is the parent, or the id alone of a parent with the same flags and trace state."""
+        self.tracer = tracer
+        self.pipeline = pipeline
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.origin = origin
+        self.head = head
+        self.flags = flags
+        self.sampled = flags & 1 == 1
+        self.state = state
+        self.recording = recording
+        self.clock = clock
+        self.started_ns = started_ns
+        self.shape = shape
+        self.ended_ns = 0
+        self.child_head = b""
+        self.details: Details | None = None
+        self.span_context: SpanContext | None = None
+
+    # -- the short way ---------------------------------------------------------------------
+
+    def close(self, end_ns: int, shape: Shape | None = None, extra: bytes = b"") -> None:
+        """End the span at `end_ns` of `time.perf_counter_ns`, as `shape` says, and write it.
+
+        `shape` may be left out where the span began with one. `extra` are further attributes, encoded
+        with `wire.Key` or `wire.attribute`. What the application set stays: its attributes, its
+        name and its status. A span that has ended already is left as it is. Never raises.
+        """
+        try:
+            # No call stands between the look and the store, so that two threads do not both end it.
+            if self.ended_ns:
+                return
+            self.ended_ns = ended_ns = end_ns + self.clock
+            if not self.recording:
+                return
+            if shape is None:
+                shape = self.shape
+            pipeline = self.pipeline
+            if self.details is None and pipeline.ours and shape is not None and len(extra) <= shape.room:
+                identity = _pack(_ID, self.span_id, _START, self.started_ns, _END, ended_ns)
+                pipeline.put(shape.info, self.head + identity + shape.body + extra)  # type: ignore[misc]
+            else:
+                self._finish(shape, extra)
+        except Exception as error:  # noqa: BLE001 - a failure of ours ends here
+            guard.swallowed("span", error)
+
+    def head_of_children(self) -> bytes:
+        """The encoded fields that all children of this span have in common."""
+        head = self.child_head
+        if not head:
+            state = self.state.to_header() if self.state else ""
+            head = self.child_head = wire.span_head(self.trace_id, self.span_id, False, state)
+        return head
+
+    def _finish(self, shape: Shape | None, extra: bytes) -> None:
+        pipeline = self.pipeline
+        if not pipeline.alive:
+            return
+        details = self._details()
+        if shape is not None:
+            details.take(shape, extra)
+        pipeline.on_ending(self)
+        if self.sampled and pipeline.put is not None:
+            pipeline.put(self.tracer.info, self._payload(details))
+        if pipeline.processors:
+            pipeline.on_end(self.readable())
+
+    def _payload(self, details: Details) -> bytes:
+        attributes = details.attributes
+        return b"".join(
+            [
+                self.head,
+                _pack(_ID, self.span_id, _START, self.started_ns, _END, self.ended_ns),
+                span_rest(
+                    details.name,
+                    details.kind.value,
+                    details.status,
+                    attributes.copy(),
+                    details.events,
+                    details.links,
+                ),
+                wire.span_dropped(attributes.dropped, details.dropped_events, details.dropped_links),
+            ]
+        )
+
+    def _details(self) -> Details:
+        details = self.details
+        if details is None:
+            shape = self.shape
+            name, kind = ("", SpanKind.SERVER) if shape is None else (shape.name, shape.kind)
+            details = self.details = Details(self.pipeline.limits, name, kind)
+        return details
+
+    # -- OpenTelemetry's API ---------------------------------------------------------------
+
+    def get_span_context(self) -> SpanContext:
+        context = self.span_context
+        if context is None:
+            own = Parent(self.trace_id, self.span_id, self.flags, self.state, False)
+            context = self.span_context = own.context()
+        return context
+
+    @property
+    def parent(self) -> SpanContext | None:
+        """The context of the parent, None for a root."""
+        origin = self.origin
+        if isinstance(origin, bytes):
+            origin = Parent(self.trace_id, origin, self.flags, self.state, False)
+        return None if origin is None else origin.context()
+
+    def is_recording(self) -> bool:
+        return self.recording and not self.ended_ns
+
+    def _open(self, doing: str) -> bool:
+        """Whether the span still takes anything; one that has ended says that it does not."""
+        if self.ended_ns:
+            if self.recording:
+                _logger.warning(doing)
+            return False
+        return self.recording
+
+    def set_attribute(self, key: str, value: AnyValue) -> None:
+        if self._open("Setting attribute on ended span."):
+            self._details().attributes.put(key, value)
+
+    def set_attributes(self, attributes: Mapping[str, AnyValue]) -> None:
+        if self._open("Setting attribute on ended span."):
+            self._details().attributes.put_all(attributes)
+
+    def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
+        if self._open("Tried calling _add_event on an ended span."):
+            details = self._details()
+            kept = details.event_attributes(attributes)
+            details.add_event(Event(name, kept, self._now() if timestamp is None else timestamp))
+
+    def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
+        if self._open("Tried calling _add_link on an ended span."):
+            self._details().add_link(context, attributes)
+
+    def update_name(self, name: str) -> None:
+        if self._open("Tried calling update_name on an ended span."):
+            details = self._details()
+            details.name, details.renamed = name, True
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        if self._open("Tried calling set_status on an ended span."):
+            self._details().set_status(status, description)
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        if not self._open("Tried calling _add_event on an ended span."):
+            return
+        kind = type(exception)
+        module = kind.__module__
+        values: dict[str, Any] = {
+            "exception.type": kind.__qualname__
+            if not module or module == "builtins"
+            else f"{module}.{kind.__qualname__}",
+            "exception.message": str(exception),
+            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+            "exception.escaped": str(escaped),
+        }
+        self.add_event("exception", {**values, **(attributes or {})}, timestamp)
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span, now or at `end_time` in Unix nanoseconds."""
+        if self.ended_ns:
+            if self.recording:
+                _logger.warning("Calling end() on an ended span.")
+            return
+        if self.recording:
+            self._details()
+        self.close(perf_counter_ns() if end_time is None else end_time - self.clock)
+
+    def _now(self) -> int:
+        return perf_counter_ns() + self.clock
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        if exc_val is not None and self.is_recording():
+            record, set_status = self._details().on_exception
+            if record:
+                self.record_exception(exc_val, escaped=True)
+            if set_status:
+                self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {exc_val}"))
+        self.end()
+
+    def __repr__(self) -> str:
+        return f'Span(name="{self.name}", context={self.get_span_context()!r})'
+
+
+def clock_now() -> int:
+    """The nanoseconds that lead from `time.perf_counter_ns` to Unix time at this moment."""
+    return time_ns() - perf_counter_ns()
