@@ -1,0 +1,168 @@
+"""The Prometheus page of the pod: `/metrics` on a port of its own."""
+
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Final, NamedTuple, TypeAlias
+from urllib.parse import parse_qs
+
+from otelc2c import guard
+from otelc2c.record.points import Attributes, Family
+from otelc2c.relay.accept import accepts_gzip, chosen_format
+from otelc2c.relay.http_messages import Answer, Request, text_answer
+from otelc2c.relay.http_server import USUAL, Limits, Server
+from otelc2c.relay.prometheus import Renderer
+
+_WHERE: Final = "relay.page"
+_NAMES_ASKED: Final = 1000
+"""So many `name[]=` one request may hold."""
+_INDEX: Final = (
+    b'<!doctype html><html lang="en"><title>Metrics</title>'
+    b'<p>The metrics are at <a href="/metrics">/metrics</a>.</p></html>\n'
+)
+_ALWAYS: Final = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+
+Collect: TypeAlias = Callable[[], tuple[Iterable[Family], Attributes]]
+
+
+class Page:
+    """Serves what `collect()` gives, as text 0.0.4 or OpenMetrics, on every address of `host`.
+
+    `collect` returns families and the resource's attributes. It runs in the page's threads, but
+    never twice at once, and requests that arrive while it runs share the next run. What it
+    raises is answered with status 500 and counted by `otelc2c.guard`.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        collect: Collect,
+        *,
+        renderer: Renderer | None = None,
+        limits: Limits = USUAL,
+    ) -> None:
+        self._shared = _SharedCollection(collect)
+        self._renderer = renderer or Renderer()
+        self._server = Server(host, port, self._answer, limits)
+
+    @property
+    def port(self) -> int:
+        """The port in use; 0 while there is none."""
+        return self._server.port
+
+    @property
+    def problem(self) -> str:
+        """Why the port could not be had, as a sentence; empty when it was."""
+        return self._server.problem
+
+    def start(self) -> bool:
+        """Bind and serve. False when the port is taken: then call `try_bind()` from time to time."""
+        return self.try_bind()
+
+    def try_bind(self) -> bool:
+        """Bind and serve unless that is done already; whether the page is served now."""
+        return self._server.try_bind()
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """Free the port; answers under way get `timeout` seconds to finish."""
+        self._server.stop(timeout)
+
+    def _answer(self, request: Request) -> Answer:
+        if request.method not in ("GET", "HEAD"):
+            return text_answer(
+                HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.", ("Allow", "GET, HEAD")
+            )
+        if request.path == "/metrics":
+            return self._metrics(request)
+        if request.path == "/":
+            return Answer(HTTPStatus.OK, (("Content-Type", "text/html; charset=utf-8"), *_ALWAYS), _INDEX)
+        return text_answer(HTTPStatus.NOT_FOUND, "The metrics are at /metrics.")
+
+    def _metrics(self, request: Request) -> Answer:
+        try:
+            only = parse_qs(request.query, max_num_fields=_NAMES_ASKED).get("name[]", [])
+        except ValueError:
+            return text_answer(HTTPStatus.BAD_REQUEST, "Too many names are asked for.")
+        chosen = chosen_format(request.headers.get("accept", ""))
+        gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
+        headers = [("Content-Type", chosen.content_type), ("Vary", "Accept, Accept-Encoding"), *_ALWAYS]
+        if gzip:
+            headers.append(("Content-Encoding", "gzip"))
+        if request.method == "HEAD":
+            return Answer(HTTPStatus.OK, tuple(headers), iter(()))
+        try:
+            collected = self._shared.get()
+        except Exception as error:
+            guard.swallowed(_WHERE, error)
+            return text_answer(HTTPStatus.INTERNAL_SERVER_ERROR, "The metrics could not be collected.")
+        page = self._renderer.render(
+            collected.families, collected.resource, openmetrics=chosen.openmetrics, only=only
+        )
+        body = (chunk.encode("utf-8", "replace") for chunk in page)
+        return Answer(HTTPStatus.OK, tuple(headers), _gzipped(body) if gzip else body)
+
+
+def _gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    # The lowest level: pages repeat themselves so much that higher ones save little for what they cost.
+    compressor = zlib.compressobj(level=1, wbits=31)
+    for chunk in chunks:
+        yield compressor.compress(chunk)
+    yield compressor.flush()
+
+
+class _Collected(NamedTuple):
+    families: Sequence[Family]
+    resource: Attributes
+
+
+class _Run:
+    """One run of the collection, and all who wait for it."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.collected: _Collected | None = None
+        self.error: Exception | None = None
+
+
+class _SharedCollection:
+    """Collections for many at once: a run that begins after one's arrival, shared with all who wait for it.
+
+    A run that is under way already is not joined, because it may have read a number just
+    before a request that the scraper knows to be answered.
+    """
+
+    def __init__(self, collect: Collect) -> None:
+        self._collect = collect
+        self._lock = threading.Lock()
+        self._running = threading.Lock()
+        self._next: _Run | None = None
+
+    def get(self) -> _Collected:
+        """Numbers as of now. Raises what the collection raised."""
+        with self._lock:
+            run = self._next
+            first = run is None
+            if run is None:
+                run = self._next = _Run()
+        if first:
+            self._perform(run)
+        run.done.wait()
+        if run.error is not None:
+            raise run.error
+        if run.collected is None:
+            raise RuntimeError("the collection was interrupted")
+        return run.collected
+
+    def _perform(self, run: _Run) -> None:
+        with self._running:
+            with self._lock:
+                self._next = None
+            try:
+                families, resource = self._collect()
+                run.collected = _Collected(tuple(families), resource)
+            except Exception as error:
+                run.error = error
+            finally:
+                run.done.set()
