@@ -37,7 +37,7 @@ class _State:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.said: dict[str, tuple[float, int]] = {}
-        self.on_swallow: Callable[[], None] | None = None
+        self.on_swallow: Callable[[], object] | None = None
         self.strict = False
 
     def forget(self) -> None:
@@ -56,7 +56,7 @@ def strict(on: bool) -> bool:
     return before
 
 
-def on_swallow(callback: Callable[[], None] | None) -> None:
+def on_swallow(callback: Callable[[], object] | None) -> None:
     """Have `callback()` called after each swallowed exception; `None` takes it away.
 
     There is one slot. The callback must be cheap; what it raises is ignored.
