@@ -125,12 +125,12 @@ def _settle(reading: Reading, environ: Mapping[str, str]) -> None:
 
 
 def _unknown(environ: Mapping[str, str]) -> list[Problem]:
-    known = sorted(name for name in variables() if name.startswith(OWN_PREFIX))
+    known = {name.removeprefix(OWN_PREFIX) for name in variables() if name.startswith(OWN_PREFIX)}
     found = []
-    for name in sorted(environ):
-        if name.startswith(OWN_PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            found.append(
-                Problem(name, "is not a variable of otelc2c" + (f"; is it {near[0]}?" if near else ""))
-            )
+    for variable in sorted(environ):
+        name = variable.removeprefix(OWN_PREFIX)
+        if variable.startswith(OWN_PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, sorted(known), 1)
+            hint = f"; is it {OWN_PREFIX}{near[0]}?" if near else ""
+            found.append(Problem(variable, f"is not a variable of otelc2c{hint}"))
     return found
