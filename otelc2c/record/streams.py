@@ -1,0 +1,214 @@
+"""Streams: from an attribute set to the cell that holds its numbers.
+
+A stream is one metric as it leaves the process. It finds or makes the cell of a set, and counts
+sets: the last place under the cardinality limit belongs to the overflow point, which takes every
+further set (metrics SDK specification, "Cardinality limits"). An instrument feeds one stream or,
+with views, several or none.
+"""
+
+import os
+from _thread import allocate_lock
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+from otelc2c.record.attribute_sets import SetKey, clean, key_of
+from otelc2c.record.cells import HistogramCell, LastCell, Store, SumCell
+from otelc2c.record.points import GAUGE_KINDS, OVERFLOW, Attributes, AttributeValue, Instrument
+from otelc2c.record.views import StreamPlan
+
+DEFAULT_LIMIT: Final = 2000
+"""Attribute sets of one stream, the overflow point included."""
+
+Verb: TypeAlias = Literal["add", "set", "record"]
+StreamCell: TypeAlias = SumCell | LastCell | HistogramCell
+CellKey: TypeAlias = tuple[object, ...]
+
+PLAIN: Final = frozenset({str, int, float, bool})
+"""Types whose values compare with others only by value, so that a key of them cannot surprise."""
+
+
+class _Registration:
+    """The lock under which cells are made; a forked child gets a new one."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.lock = allocate_lock()
+
+
+_registration: Final = _Registration()
+os.register_at_fork(after_in_child=_registration.renew)
+
+
+class Sink(Protocol):
+    """What an instrument writes one value to: a cell, or several behind one face."""
+
+    def add(self, value: int | float) -> None:
+        """Take a value of a counter."""
+
+    def set(self, value: int | float) -> None:
+        """Take a value of a gauge."""
+
+    def record(self, value: float) -> None:
+        """Take a value of a histogram."""
+
+
+def verb_of(kind: str) -> Verb:
+    """How a value reaches the cells of a stream of `kind`."""
+    if kind == "histogram":
+        return "record"
+    return "set" if kind in GAUGE_KINDS else "add"
+
+
+class Stream:
+    """One metric of this process, and the cells of its attribute sets."""
+
+    __slots__ = ("_cells", "_limit", "_overflow", "_store", "instrument")
+
+    def __init__(self, store: Store, instrument: Instrument, limit: int = DEFAULT_LIMIT) -> None:
+        """A stream of at most `limit` attribute sets, at least one of which is the overflow."""
+        self.instrument = instrument
+        self._store = store
+        self._limit = limit
+        self._cells: dict[SetKey, StreamCell] = {}
+        self._overflow: StreamCell | None = None
+
+    def cell(self, attributes: Attributes) -> tuple[StreamCell, bool]:
+        """The cell of a cleaned set, and whether the set is one of its own (not the overflow)."""
+        key = key_of(attributes)
+        cell = self._cells.get(key)
+        if cell is not None:
+            return cell, True
+        with _registration.lock:
+            cell = self._cells.get(key)
+            if cell is not None:
+                return cell, True
+            if len(self._cells) < self._limit - 1:
+                cell = self._cells[key] = self._make(attributes)
+                return cell, True
+            if self._overflow is None:
+                self._overflow = self._make(OVERFLOW)
+            return self._overflow, False
+
+    def _make(self, attributes: Attributes) -> StreamCell:
+        verb = verb_of(self.instrument.kind)
+        if verb == "record":
+            return self._store.histogram_cell(self.instrument, attributes)
+        if verb == "set":
+            return self._store.gauge_cell(self.instrument, attributes)
+        return self._store.counter_cell(self.instrument, attributes)
+
+
+class Fan:
+    """Several cells that take the same measurement, or none at all."""
+
+    __slots__ = ("_exemplars", "_writes")
+
+    def __init__(self, cells: Iterable[StreamCell]) -> None:
+        """Write to all `cells`, each in its own way."""
+        kept = list(cells)
+        self._writes: list[Callable[[Any], None]] = [_write_of(cell) for cell in kept]
+        self._exemplars = [cell for cell in kept if isinstance(cell, SumCell | HistogramCell)]
+
+    def write(self, value: int | float) -> None:
+        """Give `value` to every cell."""
+        for write in self._writes:
+            write(value)
+
+    add = set = record = write
+
+    @property
+    def exemplar_due(self) -> int:
+        """The first time (ns) at which one of the cells takes an exemplar."""
+        return min((cell.exemplar_due for cell in self._exemplars), default=2**63)
+
+    def exemplar(self, value: float, time_ns: int, trace_id: bytes, span_id: bytes) -> None:
+        """Offer the measurement to every cell that keeps exemplars."""
+        for cell in self._exemplars:
+            cell.exemplar(value, time_ns, trace_id, span_id)
+
+
+def _write_of(cell: StreamCell) -> Callable[[Any], None]:
+    if isinstance(cell, SumCell):
+        return cell.add
+    if isinstance(cell, LastCell):
+        return cell.set
+    return cell.record
+
+
+class Feed:
+    """The streams of one instrument: where a value with its attributes goes.
+
+    `sinks` is the cache that hot paths read: by names, values and types of a set as it was passed,
+    in that order. It holds sets in more than one order, never the overflow, and is emptied when it
+    is twice as long as there may be sets.
+    """
+
+    __slots__ = ("_bound", "_plans", "_single", "_streams", "sinks")
+
+    def __init__(
+        self, plans: Sequence[StreamPlan], streams: Sequence[Stream], verb: Verb, limit: int
+    ) -> None:
+        """Feed `streams`, each under its plan, by the verb that the instrument calls."""
+        self._plans = plans
+        self._streams = streams
+        self._bound = 2 * limit
+        self._single = (
+            len(streams) == 1
+            and verb_of(streams[0].instrument.kind) == verb
+            and plans[0].keys is None
+            and not plans[0].exclude
+        )
+        self.sinks: dict[CellKey, Any] = {}
+
+    def find(self, attributes: object) -> Any:
+        """The sink for `attributes` as an application passed them, cached where that is safe."""
+        sink, lasting = self.sink(clean(attributes))
+        if lasting and _safe(attributes):
+            if len(self.sinks) >= self._bound:
+                self.sinks.clear()
+            self.sinks[cache_key(attributes)] = sink
+        return sink
+
+    def sink(self, cleaned: dict[str, AttributeValue]) -> tuple[Any, bool]:
+        """The sink for a cleaned set, and whether it stays the right one."""
+        if self._single:
+            return self._streams[0].cell(cleaned)
+        found = self.cells(cleaned)
+        return Fan(cell for cell, _ in found), all(own for _, own in found)
+
+    def cells(self, cleaned: dict[str, AttributeValue]) -> list[tuple[StreamCell, bool]]:
+        """The cell of each stream for a cleaned set, and whether the set is one of its own."""
+        return [
+            stream.cell(plan.filtered(cleaned))
+            for plan, stream in zip(self._plans, self._streams, strict=True)
+        ]
+
+
+def cache_key(attributes: Any) -> CellKey:
+    """A set as a key of the cache: its names, its values and the types of these, as they come.
+
+    Types are in it because `1 == True == 1.0`. Hot paths write this expression out themselves.
+    """
+    if not attributes:
+        return ()
+    values = attributes.values()
+    return (*attributes, *values, *map(type, values))
+
+
+def _safe(attributes: Any) -> bool:
+    """Whether a key of these values cannot be equal to the key of another set.
+
+    Sequences are not: the types of what is in them are no part of the key. A float that is no
+    number is not, because it is never found again.
+    """
+    if not attributes:
+        return not isinstance(attributes, str | bytes) or attributes == ""
+    try:
+        return all(type(name) is str for name in attributes) and all(
+            type(value) in PLAIN and value == value  # noqa: PLR0124
+            for value in attributes.values()
+        )
+    except AttributeError:
+        return False
