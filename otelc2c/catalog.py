@@ -37,6 +37,8 @@ HTTP_ROUTE: Final = "http.route"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
 NETWORK_PROTOCOL_VERSION: Final = "network.protocol.version"
 ERROR_TYPE: Final = "error.type"
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
 COMPONENT_NAME: Final = "otel.component.name"
 COMPONENT_TYPE: Final = "otel.component.type"
 SAMPLING_RESULT: Final = "otel.span.sampling_result"
@@ -116,14 +118,14 @@ SDK_SPAN_INFLIGHT: Final = Metric(
     "{span}",
     "The number of spans which were passed to the exporter, but that have not been exported yet "
     "(neither successful, nor failed).",
-    (COMPONENT_TYPE, COMPONENT_NAME),
+    (COMPONENT_TYPE, COMPONENT_NAME, SERVER_ADDRESS, SERVER_PORT),
 )
 SDK_SPAN_EXPORTED: Final = Metric(
     "otel.sdk.exporter.span.exported",
     "counter",
     "{span}",
     "The number of spans for which the export has finished, either successful or failed.",
-    (COMPONENT_TYPE, COMPONENT_NAME, ERROR_TYPE),
+    (COMPONENT_TYPE, COMPONENT_NAME, SERVER_ADDRESS, SERVER_PORT, ERROR_TYPE),
 )
 SDK_DATA_POINT_INFLIGHT: Final = Metric(
     "otel.sdk.exporter.metric_data_point.inflight",
@@ -131,21 +133,21 @@ SDK_DATA_POINT_INFLIGHT: Final = Metric(
     "{data_point}",
     "The number of metric data points which were passed to the exporter, but that have not been "
     "exported yet (neither successful, nor failed).",
-    (COMPONENT_TYPE, COMPONENT_NAME),
+    (COMPONENT_TYPE, COMPONENT_NAME, SERVER_ADDRESS, SERVER_PORT),
 )
 SDK_DATA_POINT_EXPORTED: Final = Metric(
     "otel.sdk.exporter.metric_data_point.exported",
     "counter",
     "{data_point}",
     "The number of metric data points for which the export has finished, either successful or failed.",
-    (COMPONENT_TYPE, COMPONENT_NAME, ERROR_TYPE),
+    (COMPONENT_TYPE, COMPONENT_NAME, SERVER_ADDRESS, SERVER_PORT, ERROR_TYPE),
 )
 SDK_EXPORT_DURATION: Final = Metric(
     "otel.sdk.exporter.operation.duration",
     "histogram",
     "s",
     "The duration of exporting a batch of telemetry records.",
-    (COMPONENT_TYPE, COMPONENT_NAME, ERROR_TYPE),
+    (COMPONENT_TYPE, COMPONENT_NAME, SERVER_ADDRESS, SERVER_PORT, ERROR_TYPE),
     SECONDS_HTTP,
 )
 SDK_COLLECTION_DURATION: Final = Metric(

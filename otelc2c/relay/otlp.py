@@ -1,0 +1,126 @@
+"""Spans by OTLP: requests made of finished `Span` messages, and what the receiver answers.
+
+The rings hold each span as the bytes of its OTLP message, so that a request is their
+concatenation under their scopes; nothing is decoded.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeAlias
+
+from otelc2c.record import wire
+from otelc2c.record.points import Scope
+from otelc2c.relay.http import Acknowledged, HttpSender, Rejected, Retry
+from otelc2c.relay.state import Component
+
+ScopedSpan: TypeAlias = tuple[Scope, bytes]
+"""A span as a ring holds it, with the scope it belongs to."""
+
+# Fields of the messages around spans and metrics, which OTLP numbers alike.
+RESOURCE_OF: Final = b"\x0a"
+SCOPES_OF: Final = b"\x12"
+SCOPE_OF: Final = b"\x0a"
+ITEM_OF: Final = b"\x12"
+SCHEMA_OF: Final = b"\x1a"
+REQUEST: Final = b"\x0a"
+
+_LONGEST_MESSAGE: Final = 200
+
+
+class Delivered(NamedTuple):
+    """The receiver has it, but for `rejected` items, of which it says `message`."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+Outcome: TypeAlias = Delivered | Retry | Rejected
+
+
+@lru_cache(maxsize=256)
+def _scope(scope: Scope) -> tuple[bytes, bytes]:
+    """The start and the end of a `ScopeSpans` or `ScopeMetrics` message."""
+    content = wire.encode_scope(scope.name, scope.version, dict(scope.attributes))
+    schema = wire.field(SCHEMA_OF, wire.text(scope.schema_url)) if scope.schema_url else b""
+    return wire.field(SCOPE_OF, content), schema
+
+
+def encode_scoped(scope: Scope, items: bytes) -> bytes:
+    """One scope's items, which are fields already, as a field of the message for its resource."""
+    head, tail = _scope(scope)
+    return b"".join((SCOPES_OF, wire.varint(len(head) + len(items) + len(tail)), head, items, tail))
+
+
+def encode_for_resource(resource: bytes, scoped: Iterable[bytes], schema_url: str = "") -> bytes:
+    """A whole request: a `Resource` message and what `encode_scoped` gave for each scope."""
+    parts = [wire.field(RESOURCE_OF, resource), *scoped]
+    if schema_url:
+        parts.append(wire.field(SCHEMA_OF, wire.text(schema_url)))
+    return b"".join((REQUEST, wire.varint(sum(map(len, parts))), *parts))
+
+
+def encode_request(resource: bytes, spans: Iterable[ScopedSpan], schema_url: str = "") -> bytes:
+    """An `ExportTraceServiceRequest` with `spans` under `resource`, a `Resource` message."""
+    by_scope: dict[Scope, list[bytes]] = {}
+    for scope, payload in spans:
+        by_scope.setdefault(scope, []).append(payload)
+    scoped = (
+        encode_scoped(scope, b"".join([wire.field(ITEM_OF, payload) for payload in payloads]))
+        for scope, payloads in by_scope.items()
+    )
+    return encode_for_resource(resource, scoped, schema_url)
+
+
+def partial_success(answer: bytes) -> Delivered:
+    """What an answer says of a request that was taken: how many items were not, and why.
+
+    Traces and metrics number these fields alike. An answer that cannot be read means that
+    all was taken, because the status said so.
+    """
+    try:
+        for number, content in wire.fields(answer):
+            if number == 1 and isinstance(content, bytes):
+                inner = dict(wire.fields(content))
+                rejected, message = inner.get(1, 0), inner.get(2, b"")
+                if isinstance(rejected, int) and isinstance(message, bytes):
+                    return Delivered(rejected, message.decode("utf-8", "replace")[:_LONGEST_MESSAGE])
+    except (ValueError, IndexError):
+        pass
+    return Delivered()
+
+
+def deliver(sender: HttpSender, body: bytes, count: int, deadline: float | None) -> Outcome:
+    """Post a request of `count` items and read what became of it."""
+    outcome = sender.send(body, deadline)
+    if not isinstance(outcome, Acknowledged):
+        return outcome
+    delivered = partial_success(outcome.answer)
+    return delivered._replace(rejected=max(0, min(delivered.rejected, count)))
+
+
+class OtlpSpans:
+    """Sends batches of spans by OTLP/HTTP, again and again until the receiver has them."""
+
+    retries = True
+
+    def __init__(self, sender: HttpSender, resource: bytes, number: int = 0) -> None:
+        """Send under `resource`, a `Resource` message. `number` tells exporters of one type apart."""
+        self._sender = sender
+        self._resource = resource
+        self._encoded: tuple[int, bytes] = (0, b"")
+        self.component = Component("otlp_http_span_exporter", number, sender.host, sender.port)
+        self.address = sender.address
+
+    def export(self, spans: list[ScopedSpan], deadline: float | None = None) -> Outcome:
+        """Make one attempt, which ends before `deadline` (of `time.monotonic`)."""
+        if self._encoded[0] != id(spans):
+            # The same batch may be sent many times, and is encoded once.
+            self._encoded = (id(spans), encode_request(self._resource, spans))
+        outcome = deliver(self._sender, self._encoded[1], len(spans), deadline)
+        if not isinstance(outcome, Retry):
+            self._encoded = (0, b"")
+        return outcome
+
+    def close(self) -> None:
+        """End the connection."""
+        self._sender.close()

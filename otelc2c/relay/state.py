@@ -1,0 +1,207 @@
+"""The relay's own numbers, as families for the page and for OTLP.
+
+Names are OpenTelemetry's for the state of an SDK, declared in `otelc2c.catalog`. Totals are
+carried over when the relay is started again (`to_dict`, `from_dict`), so no counter of
+the page goes down; what only holds now (queues, what is in flight) starts anew.
+"""
+
+import math
+import threading
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+from otelc2c import catalog
+from otelc2c.catalog import Metric
+from otelc2c.record.points import AttributeValue, Distribution, Family, Instrument, Point, Scope
+
+PROCESSOR: Final = "batching_span_processor"
+QUEUE_FULL: Final = "queue_full"
+_CARRIED: Final = frozenset({"counter", "histogram"})
+_BY_NAME: Final = {metric.name: metric for metric in catalog.ALL}
+
+_Key: TypeAlias = tuple[tuple[str, AttributeValue], ...]
+
+
+class Component(NamedTuple):
+    """A part of the relay that others would call a processor, exporter or reader."""
+
+    type: str
+    """A value of `otel.component.type`, or the name of an exporter that is not ours."""
+    number: int = 0
+    address: str = ""
+    port: int = 0
+
+    def attributes(self, error: str = "") -> dict[str, AttributeValue]:
+        """What its numbers carry; `error` is empty where nothing failed."""
+        found: dict[str, AttributeValue] = {
+            catalog.COMPONENT_TYPE: self.type,
+            catalog.COMPONENT_NAME: f"{self.type}/{self.number}",
+        }
+        if self.address:
+            found[catalog.SERVER_ADDRESS] = self.address
+        if self.port:
+            found[catalog.SERVER_PORT] = self.port
+        if error:
+            found[catalog.ERROR_TYPE] = error
+        return found
+
+
+class Counts(Protocol):
+    """What the files of the pod say about themselves."""
+
+    bad_files: int
+    backlog_dropped: int
+
+    @property
+    def living(self) -> int:
+        """Living processes."""
+
+    def counted(self, kind: str) -> int:
+        """Total of "full", "large", "holes", "lost" or "guarded" over all files."""
+
+
+class _Histogram:
+    __slots__ = ("bounds", "counts", "max", "min", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum, self.min, self.max = 0.0, math.inf, -math.inf
+
+    def record(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+        self.min, self.max = min(self.min, value), max(self.max, value)
+
+    def value(self) -> Distribution:
+        return Distribution(tuple(self.counts), self.sum, self.min, self.max)
+
+    def restore(self, counts: list[int], total: float, least: float, most: float) -> None:
+        if len(counts) == len(self.counts):
+            self.counts = [int(count) for count in counts]
+            self.sum, self.min, self.max = float(total), float(least), float(most)
+
+
+class State:
+    """The numbers themselves. Every method may be called from any thread."""
+
+    def __init__(self, scope: Scope = Scope("otelc2c.relay")) -> None:  # noqa: B008 - a constant value
+        """Start with nothing counted; the families will say that they come from `scope`."""
+        self._scope = scope
+        self._lock = threading.Lock()
+        self._numbers: dict[Metric, dict[_Key, int | float]] = {}
+        self._histograms: dict[Metric, dict[_Key, _Histogram]] = {}
+
+    def add(
+        self, metric: Metric, value: float, attributes: Mapping[str, AttributeValue] | None = None
+    ) -> None:
+        """Add to a counter or an up-and-down counter. Keeps whole numbers whole."""
+        key = _key(attributes)
+        with self._lock:
+            series = self._numbers.setdefault(metric, {})
+            series[key] = series.get(key, 0) + value
+
+    def put(
+        self, metric: Metric, value: float, attributes: Mapping[str, AttributeValue] | None = None
+    ) -> None:
+        """Say what a value is now. A counter never goes down: the higher of both stays."""
+        key = _key(attributes)
+        with self._lock:
+            series = self._numbers.setdefault(metric, {})
+            series[key] = max(series.get(key, 0), value) if metric.kind == "counter" else value
+
+    def record(
+        self, metric: Metric, value: float, attributes: Mapping[str, AttributeValue] | None = None
+    ) -> None:
+        """Record one value in a histogram."""
+        with self._lock:
+            self._histogram(metric, _key(attributes)).record(value)
+
+    def _histogram(self, metric: Metric, key: _Key) -> _Histogram:
+        series = self._histograms.setdefault(metric, {})
+        if key not in series:
+            series[key] = _Histogram(metric.bounds)
+        return series[key]
+
+    def note_files(self, counts: Counts) -> None:
+        """Take over what the pod's files count: workers, what they dropped, lost and swallowed."""
+        full, large = counts.counted("full"), counts.counted("large")
+        backlog = counts.backlog_dropped
+        for reason, value in (("full", full), ("large", large), ("backlog", backlog)):
+            self.put(catalog.RING_DROPPED, value, {catalog.REASON: reason})
+        processor = Component(PROCESSOR)
+        self.put(catalog.SDK_SPAN_PROCESSED, full + backlog, processor.attributes(QUEUE_FULL))
+        self.put(catalog.SDK_SPAN_PROCESSED, large, processor.attributes("too_large"))
+        self.put(catalog.RING_HOLES, counts.counted("holes"))
+        self.put(catalog.SERIES_LOST, counts.counted("lost"))
+        self.put(catalog.GUARD_SWALLOWED, counts.counted("guarded"))
+        self.put(catalog.RELAY_BAD_FILES, counts.bad_files)
+        self.put(catalog.RELAY_WORKERS, counts.living)
+
+    def families(self) -> list[Family]:
+        """Everything counted so far, in the order of the catalogue."""
+        with self._lock:
+            return [self._family(metric) for metric in catalog.ALL if self._has(metric)]
+
+    def _has(self, metric: Metric) -> bool:
+        return metric in self._numbers or metric in self._histograms
+
+    def _family(self, metric: Metric) -> Family:
+        instrument = Instrument(
+            self._scope,
+            metric.name,
+            metric.kind,
+            metric.unit,
+            metric.description,
+            metric.bounds,
+            metric.combine,
+        )
+        points = [Point(dict(key), value) for key, value in self._numbers.get(metric, {}).items()]
+        points += [Point(dict(key), one.value()) for key, one in self._histograms.get(metric, {}).items()]
+        return Family(instrument, points)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a later relay must go on from, for JSON."""
+        with self._lock:
+            numbers = [
+                [metric.name, dict(key), value]
+                for metric, series in self._numbers.items()
+                if metric.kind in _CARRIED
+                for key, value in series.items()
+            ]
+            histograms = [
+                [metric.name, dict(key), [one.counts[:], one.sum, one.min, one.max]]
+                for metric, series in self._histograms.items()
+                for key, one in series.items()
+            ]
+        return {"numbers": numbers, "histograms": histograms}
+
+    def from_dict(self, saved: Any) -> None:
+        """Go on from what `to_dict` gave. What is not understood is left out; nothing is raised."""
+        if not isinstance(saved, dict):
+            return
+        for kind, restore in (("numbers", self._restore_number), ("histograms", self._restore_histogram)):
+            for row in saved.get(kind) or ():
+                try:
+                    name, attributes, value = row
+                    metric = _BY_NAME[name]
+                    if metric.kind in _CARRIED:
+                        restore(metric, attributes, value)
+                except (ValueError, TypeError, KeyError, AttributeError):
+                    continue
+
+    def _restore_number(self, metric: Metric, attributes: Mapping[str, AttributeValue], value: Any) -> None:
+        if isinstance(value, int | float) and math.isfinite(value):
+            self.add(metric, value, attributes)
+
+    def _restore_histogram(
+        self, metric: Metric, attributes: Mapping[str, AttributeValue], value: Any
+    ) -> None:
+        counts, total, least, most = value
+        with self._lock:
+            self._histogram(metric, _key(attributes)).restore(counts, total, least, most)
+
+
+def _key(attributes: Mapping[str, AttributeValue] | None) -> _Key:
+    return tuple(sorted(attributes.items())) if attributes else ()
