@@ -1,0 +1,281 @@
+"""`Tracer`: begins spans, by OpenTelemetry's API and by a shorter way for instruments of ours.
+
+The short way takes times of `time.perf_counter_ns`; the wall clock is read once for each trace in a
+process, and all its spans count from there, so that they never contradict each other (F-100).
+"""
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter_ns
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import SamplingResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState, get_current_span, set_span_in_context
+from opentelemetry.util.types import Attributes
+
+from otelc2c import guard
+from otelc2c.context import current_span
+from otelc2c.record import ids, wire
+from otelc2c.record.current import CurrentSpan
+from otelc2c.record.details import Details
+from otelc2c.record.limits import AttributeSet
+from otelc2c.record.pipeline import Pipeline
+from otelc2c.record.shape import Shape
+from otelc2c.record.span import Parent, Span, clock_now, parent_of
+
+_pack_new = wire.pack_new_identity
+_ID, _START, _END = wire.ID, wire.START, wire.END
+_TRACE, _PARENT, _LOCAL, _REMOTE = wire.TRACE, wire.PARENT, wire.FLAGS_LOCAL, wire.FLAGS_REMOTE
+
+
+class Tracer(trace.Tracer):
+    """Begins spans of one instrumentation scope. Made by `TracerProvider.get_tracer`."""
+
+    def __init__(
+        self, pipeline: Pipeline, scope: InstrumentationScope, old_scope: InstrumentationInfo, info: int
+    ) -> None:
+        """`info` is the word under which the ring keeps spans of this scope."""
+        self.pipeline = pipeline
+        self.scope = scope
+        self.instrumentation_info = old_scope
+        self.info = info
+
+    # -- the short way ---------------------------------------------------------------------
+
+    @property
+    def attributes_at_start(self) -> bool:
+        """Whether somebody looks at a span when it begins: a sampler or a processor that is not ours.
+
+        `open` then wants a name and attributes; otherwise they need not be made.
+        """
+        return not self.pipeline.ours
+
+    def shape(
+        self, name: str, kind: SpanKind, attributes: Mapping[str, Any], error: str | None = None
+    ) -> Shape:
+        """Encode what spans have in common. Keep the shape: making one costs as much as a span.
+
+        `error` gives the status "error", with this description unless it is empty; a status that
+        the application sets stays.
+        """
+        limits = self.pipeline.limits
+        kept = AttributeSet(limits.max_span_attributes, limits.max_span_attribute_length)
+        kept.put_all(attributes)
+        return Shape(name, kind, kept, error, self.info, limits)
+
+    def open(
+        self,
+        parent: "trace.Span | SpanContext | Parent | None",
+        start_ns: int,
+        name: str = "",
+        attributes: Attributes = None,
+        kind: SpanKind = SpanKind.SERVER,
+    ) -> Span:
+        """Begin the first span of a request, at `start_ns` of `time.perf_counter_ns`.
+
+        Its shape is given when it is closed. `parent` comes from the caller's headers, cheapest as
+        a `Parent`. Name and attributes are for samplers and processors (`attributes_at_start`).
+        """
+        pipeline = self.pipeline
+        inline = pipeline.inline
+        clock = clock_now()
+        if inline is None or not pipeline.ours or (parent is not None and type(parent) is not Parent):
+            context = self._context_below(parent)
+            return self._begin(parent, clock, start_ns + clock, name, kind, attributes or {}, (), context)
+        if parent is None:
+            trace_id = ids.new_trace_id()
+            sampled = inline.root(trace_id)
+            flags, state, head = 2 | sampled, None, _TRACE + trace_id + _LOCAL
+        else:
+            trace_id, parent_id, flags, state, remote = parent
+            sampled = flags & 1 == 1 if inline.parent_based else inline.root(trace_id)
+            flags = flags & 2 | sampled
+            head = _TRACE + trace_id + _PARENT + parent_id + (_REMOTE if remote else _LOCAL)
+            if state:
+                head += wire.field(b"\x1a", wire.text(state.to_header()))
+        recording = sampled and pipeline.put is not None
+        span_id = ids.new_span_id()
+        return Span(
+            self, pipeline, trace_id, span_id, parent, head, flags, state, recording, clock, start_ns + clock
+        )
+
+    def child(self, parent: trace.Span, start_ns: int, shape: Shape) -> Span:
+        """Begin a span below `parent`, at `start_ns` of `time.perf_counter_ns`; it may become current."""
+        pipeline = self.pipeline
+        if type(parent) is Span and parent.pipeline is pipeline and pipeline.ours:
+            recording = parent.recording
+            return Span(
+                self,
+                pipeline,
+                parent.trace_id,
+                ids.new_span_id(),
+                parent.span_id,
+                (parent.child_head or parent.head_of_children()) if recording else b"",
+                parent.flags,
+                parent.state,
+                recording,
+                parent.clock,
+                start_ns + parent.clock,
+                shape,
+            )
+        clock = parent.clock if type(parent) is Span else clock_now()
+        return self._begin_shaped(parent, clock, start_ns, shape, b"")
+
+    def leaf(self, parent: trace.Span, shape: Shape, start_ns: int, end_ns: int, extra: bytes = b"") -> None:
+        """Write a span below `parent` that has ended already and was never current.
+
+        Times are those of `time.perf_counter_ns`; `extra` are further attributes, encoded with
+        `wire.Key` or `wire.attribute`. Never raises.
+        """
+        try:
+            pipeline = self.pipeline
+            if type(parent) is Span and parent.pipeline is pipeline and pipeline.ours:
+                if not parent.recording:
+                    return
+                if len(extra) <= shape.room:
+                    clock = parent.clock
+                    bits = ids.bits(64) or 1
+                    identity = _pack_new(_ID, bits, _START, start_ns + clock, _END, end_ns + clock)
+                    head = parent.child_head or parent.head_of_children()
+                    pipeline.put(shape.info, head + identity + shape.body + extra)  # type: ignore[misc]
+                    return
+            clock = parent.clock if type(parent) is Span else clock_now()
+            self._begin_shaped(parent, clock, start_ns, shape, extra).close(end_ns, shape, extra)
+        except Exception as error:  # noqa: BLE001 - a failure of ours ends here
+            guard.swallowed("span", error)
+
+    # -- the long way: anything foreign, and OpenTelemetry's API ---------------------------
+
+    def _begin_shaped(
+        self, parent: trace.Span, clock: int, start_ns: int, shape: Shape, extra: bytes
+    ) -> Span:
+        attributes = {**shape.attributes, **wire.read_attributes(extra)}
+        context = self._context_below(parent)
+        span = self._begin(
+            parent, clock, start_ns + clock, shape.name, shape.kind, attributes, (), context
+        )
+        span.shape = shape
+        return span
+
+    def _begin(
+        self,
+        above: "trace.Span | SpanContext | Parent | None",
+        clock: int,
+        started_ns: int,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+        links: Sequence[Link],
+        context: Context | None,
+    ) -> Span:
+        """Begin a span with everything that samplers, id generators and processors are promised."""
+        pipeline = self.pipeline
+        parent = parent_of(above)
+        trace_id = pipeline.new_trace_id() if parent is None else parent.trace_id
+        sampled, recording, state, attributes = self._decide(
+            parent, context, trace_id, name, kind, attributes, links
+        )
+        random = pipeline.random_flag() if parent is None else parent.flags & 2
+        recording = recording and pipeline.records
+        head = self._head(trace_id, parent, state) if recording else b""
+        span = Span(
+            self,
+            pipeline,
+            trace_id,
+            pipeline.new_span_id(),
+            parent,
+            head,
+            random | sampled,
+            state,
+            recording,
+            clock,
+            started_ns,
+        )
+        if recording:
+            details = span.details = Details(pipeline.limits, name, kind)
+            details.attributes.put_all(attributes)
+            for link in links:
+                details.add_link(link.context, link.attributes)
+            pipeline.on_start(span, context)
+        return span
+
+    def _context_below(self, above: "trace.Span | SpanContext | Parent | None") -> Context | None:
+        """The context as `start_span` would get it; None where nobody will look at it."""
+        if self.pipeline.ours:
+            return None
+        if not isinstance(above, trace.Span):
+            parent = parent_of(above)
+            above = trace.INVALID_SPAN if parent is None else trace.NonRecordingSpan(parent.context())
+        return set_span_in_context(above)
+
+    @staticmethod
+    def _head(trace_id: bytes, parent: Parent | None, state: TraceState | None) -> bytes:
+        header = state.to_header() if state else ""
+        if parent is None:
+            return wire.span_head(trace_id, b"", False, header)
+        return wire.span_head(trace_id, parent.span_id, parent.remote, header)
+
+    def _decide(
+        self,
+        parent: Parent | None,
+        context: Context | None,
+        trace_id: bytes,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+        links: Sequence[Link],
+    ) -> tuple[bool, bool, TraceState | None, Mapping[str, Any]]:
+        """Whether the span is sampled and recorded, its trace state and its attributes."""
+        inline = self.pipeline.inline
+        if inline is not None:
+            follows = parent is not None and inline.parent_based
+            sampled = parent.flags & 1 == 1 if follows and parent else inline.root(trace_id)
+            return sampled, sampled, parent.state if parent else None, attributes
+        result: SamplingResult = self.pipeline.sampler_object().should_sample(
+            context, int.from_bytes(trace_id, "big"), name, kind, attributes, links
+        )
+        decision = result.decision
+        return decision.is_sampled(), decision.is_recording(), result.trace_state, result.attributes or {}
+
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = (),
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+    ) -> Span:
+        """Begin a span as OpenTelemetry's API says; `start_time` is in Unix nanoseconds."""
+        above = current_span() if context is None else get_current_span(context)
+        clock = above.clock if type(above) is Span else clock_now()
+        started_ns = perf_counter_ns() + clock if start_time is None else start_time
+        span = self._begin(above, clock, started_ns, name, kind, attributes or {}, links or (), context)
+        if span.details is not None:
+            span.details.on_exception = (record_exception, set_status_on_exception)
+        return span
+
+    def start_as_current_span(  # type: ignore[override] - the API's return type is a private class
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = (),
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+        end_on_exit: bool = True,
+    ) -> CurrentSpan:
+        """A context manager and decorator that begins a span, makes it current, and ends it."""
+
+        def begin() -> Span:
+            return self.start_span(
+                name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
+            )
+
+        return CurrentSpan(begin, record_exception, set_status_on_exception, end_on_exit)
