@@ -134,5 +134,5 @@ class Life:
         self.recorder.close()
         self.folder.leave()
         # As process 1 of a container this one's end is everybody's end.
-        if os.getpid() == 1 or self.folder.abandoned:
+        if os.getpid() == 1 or self.folder.over or self.folder.abandoned:
             self.relay.finish(self._settings.exit_timeout)

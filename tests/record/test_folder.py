@@ -124,3 +124,21 @@ def test_joining_twice_holds_one_lock(tmp_path: Path) -> None:
     assert made.join()
     made.leave()
     assert made.abandoned
+
+
+def test_a_pod_in_use_cannot_be_sealed(tmp_path: Path) -> None:
+    made = folder.create([str(tmp_path)], 0)
+    assert not Folder(made.path).seal()
+    assert not made.over
+    made.leave()
+
+
+def test_nobody_joins_a_sealed_pod(tmp_path: Path) -> None:
+    """Between the last process' end and the folder's removal a newcomer would write to nobody."""
+    made = folder.create([str(tmp_path)], 0)
+    made.leave()
+    relay = Folder(made.path)
+    assert relay.seal()
+    assert made.over
+    assert not Folder(made.path).join()
+    relay.leave()

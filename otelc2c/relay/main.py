@@ -1,0 +1,37 @@
+"""Where the relay starts: `python -I -S -c ... PARENT FOLDER SITE`, or as a thread."""
+
+import os
+import sys
+import threading
+
+from otelc2c.record.folder import Folder
+from otelc2c.relay import supervisor
+from otelc2c.relay.relay import Relay
+from otelc2c.settings import Settings
+
+
+def main() -> None:
+    """Become the relay of the folder named on the command line. Does not return.
+
+    Arguments: the folder that holds this package, the pod's folder, and where packages of
+    the site are, for exporters that are not ours.
+    """
+    _, _, path, site = sys.argv
+    supervisor.detach()
+    folder = Folder(path)
+    if not supervisor.take_lock(folder):
+        os._exit(supervisor.DONE)
+    settings = Settings.from_environ(os.environ)
+    site_paths = [entry for entry in site.split(os.pathsep) if entry]
+    supervisor.supervise(folder, lambda: Relay(folder, settings, site_paths).run())
+
+
+def run_in_thread(path: str, settings: Settings) -> threading.Thread | None:
+    """Run the relay in this process, where no other can be had. None where one runs elsewhere."""
+    folder = Folder(path)
+    if not supervisor.take_lock(folder):
+        return None
+    relay = Relay(folder, settings, [])
+    thread = threading.Thread(target=relay.run, name="otelc2c-relay", daemon=True)
+    thread.start()
+    return thread

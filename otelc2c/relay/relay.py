@@ -1,0 +1,191 @@
+"""The relay: what it runs, from its start to the end of its pod."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from otelc2c import catalog, guard
+from otelc2c.record import wire
+from otelc2c.record.folder import Folder
+from otelc2c.record.points import Attributes, Family
+from otelc2c.relay.control import Control
+from otelc2c.relay.exporters import Exporters
+from otelc2c.relay.page import Page
+from otelc2c.relay.pod import Pod
+from otelc2c.relay.pump import SpanPump
+from otelc2c.relay.state import Component, State
+from otelc2c.settings import Settings
+
+POLL = 0.1
+"""Seconds between two looks at the files."""
+SELDOM = 1.0
+"""Seconds between things that need not happen at every look."""
+PAGE = Component("prometheus_http_text_metric_exporter")
+
+
+class Relay:
+    """Reads a pod's files and sends what they hold, until nobody writes any more."""
+
+    def __init__(self, folder: Folder, settings: Settings, site: Sequence[str]) -> None:
+        """Work for `folder`. `site` is where packages are that exporters of others need."""
+        self._folder = folder
+        self._settings = settings
+        self._resource, schema_url = _read_resource(folder)
+        self._started_ns = int(os.stat(folder.alive).st_mtime_ns)
+        self.pod = Pod(folder, settings.cardinality_limit, settings.backlog_bytes)
+        self.state = State()
+        self._saved = ""
+        self._restore()
+        exporters = Exporters(
+            settings, site, wire.encode_resource(self._resource), self._resource, schema_url, self.state
+        )
+        self.pump = SpanPump(
+            self.pod,
+            exporters.spans,
+            self.state,
+            delay=settings.bsp_schedule_delay,
+            batch_size=settings.bsp_max_export_batch_size,
+        )
+        self.pushes = exporters.metrics(self.families, self._started_ns, folder.state)
+        self.page: Page | None = None
+        if "prometheus" in settings.metrics_exporters:
+            self.page = Page(settings.prometheus_host, settings.prometheus_port, self._scraped)
+        self._control = Control(folder.control, self.flush)
+        self._ending = threading.Lock()
+        self._page_missing = False
+
+    # -- the numbers -----------------------------------------------------------------------
+
+    def families(self) -> list[Family]:
+        """Every number of the pod, and the relay's own."""
+        self.state.note_files(self.pod)
+        families = [*self.pod.families(), *self.state.families()]
+        # What was shown once must not be forgotten by a successor.
+        self._save()
+        return families
+
+    def _scraped(self) -> tuple[list[Family], Attributes]:
+        begun = time.perf_counter()
+        families = self.families()
+        self.state.record(catalog.SDK_COLLECTION_DURATION, time.perf_counter() - begun, PAGE.attributes())
+        return families, self._resource
+
+    def _restore(self) -> None:
+        """Go on from what an earlier relay of this pod had counted."""
+        try:
+            with open(self._folder.state, encoding="utf-8") as file:
+                saved = json.load(file)
+            self.state.from_dict(saved["state"])
+            self.pod.gone.update({key: int(saved["gone"][key]) for key in self.pod.gone})
+            self.pod.bad_files += int(saved["bad_files"])
+            self.pod.backlog_dropped += int(saved["backlog_dropped"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # there was none, or it was killed before it wrote anything of use
+        self.state.add(catalog.RELAY_STARTS, 1)
+
+    def _save(self) -> None:
+        content = json.dumps(
+            {
+                "state": self.state.to_dict(),
+                "gone": self.pod.gone,
+                "bad_files": self.pod.bad_files,
+                "backlog_dropped": self.pod.backlog_dropped,
+            }
+        )
+        if content != self._saved:
+            write_whole(self._folder.state, content)
+            self._saved = content
+
+    # -- the loop --------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until the pod is over, send the rest, and remove the folder.
+
+        Raises FileNotFoundError when somebody else removed the folder.
+        """
+        self._control.start()
+        threads = [threading.Thread(target=self.pump.run, name="otelc2c-spans", daemon=True)]
+        threads += [
+            threading.Thread(target=push.run, name="otelc2c-metrics", daemon=True) for push in self.pushes
+        ]
+        for thread in threads:
+            thread.start()
+        seldom = 0.0
+        while True:
+            if self._folder.seal():
+                break
+            self.pod.look()
+            if time.monotonic() >= seldom:
+                seldom = time.monotonic() + SELDOM
+                with guard.guard("relay"):
+                    self._seldom()
+            time.sleep(POLL)
+        self._end()
+
+    def _seldom(self) -> None:
+        self._folder.sweep()
+        self._save()
+        if self.page is not None and not self.page.try_bind() and not self._page_missing:
+            self._page_missing = True
+            guard.say(f"no metrics page: {self.page.problem}; trying again each second")
+
+    def flush(self, deadline: float) -> bool:
+        """Send everything that is written now. Whether all of it arrived before `deadline`."""
+        self.pod.look()
+        results: list[bool] = []
+        flushes = [self.pump.flush, *(push.push for push in self.pushes)]
+        workers = [
+            threading.Thread(target=lambda flush=flush: results.append(flush(deadline)), daemon=True)
+            for flush in flushes
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        return len(results) == len(workers) and all(results)
+
+    def _end(self) -> None:
+        """Nobody writes any more: send the rest within the limit, say what was lost, and go."""
+        deadline = time.monotonic() + self._settings.exit_timeout
+        if not self.flush(deadline):
+            self._say_lost()
+        self.pump.stop()
+        for push in self.pushes:
+            push.stop()
+        self._control.stop()
+        if self.page is not None:
+            self.page.stop(0.0)
+        self._folder.remove()
+
+    def _say_lost(self) -> None:
+        left = 0
+        for worker in self.pod.workers():
+            if worker.ring is not None:
+                worker.ring.rewind()
+                left += len(worker.ring.read(1 << 40, 1 << 40))
+        if left:
+            guard.say(f"{left} spans could not be delivered before the end and are lost")
+
+
+def _read_resource(folder: Folder) -> tuple[dict[str, Any], str]:
+    """The pod's resource, as the process that made the folder wrote it. Raises OSError, ValueError."""
+    with open(folder.resource, encoding="utf-8") as file:
+        content = json.load(file)
+    attributes = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in content["attributes"].items()
+    }
+    return attributes, content.get("schema_url", "")
+
+
+def write_whole(path: str, content: str) -> None:
+    """Replace a file at once; where that fails, as on a full disk, the old one stays."""
+    new = f"{path}.new"
+    try:
+        with open(new, "w", encoding="utf-8") as file:
+            file.write(content)
+        os.replace(new, path)
+    except OSError as error:
+        guard.swallowed("relay.state", error)
