@@ -45,6 +45,8 @@ class Life:
         self.folder: Folder | None = None
         self.created = False
         self.relay: RelayStarter | None = None
+        self.resource: Mapping[str, Any] = {}
+        """Attributes of the pod's resource, which processes that join share."""
         self._records_spans = records_spans
         self.recorder = Recorder(None, 0, self._say)
 
@@ -59,6 +61,7 @@ class Life:
 
     def begin(self, resource: Mapping[str, Any], schema_url: str = "") -> None:
         """Join the pod this process was started in, or make one; publish files; start the relay."""
+        self.resource = resource
         folder = self._join(resource) or self._create(resource, schema_url)
         self.folder = folder
         size = ring_bytes(self._settings.bsp_max_queue_size) if self._records_spans else 0
@@ -85,7 +88,12 @@ class Life:
             return None  # that pod is gone
         if any(theirs.get(key) != resource.get(key) for key in IDENTITY):
             return None  # a service of its own, started by another one
-        return folder if folder.join() else None
+        if not folder.join():
+            return None
+        self.resource = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in theirs.items()
+        }
+        return folder
 
     def _create(self, resource: Mapping[str, Any], schema_url: str) -> Folder | None:
         if self.problem:
@@ -102,6 +110,10 @@ class Life:
         self._environ[POD] = folder.path
         self.created = True
         return folder
+
+    def flush(self, timeout: float) -> bool:
+        """Have the relay send what was written so far, within `timeout` seconds."""
+        return self.relay is not None and bool(self.relay.finish(timeout))
 
     def in_child(self, do: Callable[[], None]) -> None:
         """Have `do` called in every child after a fork, once the child has its own files."""

@@ -7,7 +7,6 @@ shared lock on `alive`; when nobody does, the pod is over.
 
 import contextlib
 import os
-import secrets
 import shutil
 import stat
 import tempfile
@@ -162,7 +161,7 @@ def create(parents: Sequence[str], needed_bytes: int) -> Folder:
     """
     reasons = []
     for parent in parents:
-        name = f"{PREFIX}{os.getuid()}-{secrets.token_hex(4)}"
+        name = f"{PREFIX}{os.getuid()}-{os.urandom(4).hex()}"
         hidden = f"{parent}/.{name}"
         try:
             os.mkdir(hidden, 0o700)

@@ -1,13 +1,20 @@
-"""Where the relay starts: `python -I -S -c ... PARENT FOLDER SITE`, or as a thread."""
+"""Where the relay starts: `python -I -S -c ... PARENT FOLDER SITE`, or as a thread.
+
+What the relay needs is imported in the supervisor's child only: the supervisor lives as long
+and shall stay small.
+"""
 
 import os
 import sys
 import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from otelc2c.record.folder import Folder
 from otelc2c.relay import supervisor
-from otelc2c.relay.relay import Relay
-from otelc2c.settings import Settings
+
+if TYPE_CHECKING:
+    from otelc2c.settings import Settings
 
 
 def main() -> None:
@@ -21,13 +28,21 @@ def main() -> None:
     folder = Folder(path)
     if not supervisor.take_lock(folder):
         os._exit(supervisor.DONE)
-    settings = Settings.from_environ(os.environ)
     site_paths = [entry for entry in site.split(os.pathsep) if entry]
-    supervisor.supervise(folder, lambda: Relay(folder, settings, site_paths).run())
+    supervisor.supervise(folder, lambda: _work(folder, site_paths))
 
 
-def run_in_thread(path: str, settings: Settings) -> threading.Thread | None:
+def _work(folder: Folder, site: Sequence[str]) -> None:
+    from otelc2c.relay.relay import Relay  # noqa: PLC0415
+    from otelc2c.settings import Settings  # noqa: PLC0415
+
+    Relay(folder, Settings.from_environ(os.environ), site).run()
+
+
+def run_in_thread(path: str, settings: "Settings") -> threading.Thread | None:
     """Run the relay in this process, where no other can be had. None where one runs elsewhere."""
+    from otelc2c.relay.relay import Relay  # noqa: PLC0415
+
     folder = Folder(path)
     if not supervisor.take_lock(folder):
         return None

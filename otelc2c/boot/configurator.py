@@ -1,0 +1,68 @@
+"""The start, as a list of steps. Called by `opentelemetry-instrument` before the application is loaded."""
+
+from collections.abc import MutableMapping
+from typing import ClassVar
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk._configuration import _BaseConfigurator
+from opentelemetry.sdk.resources import Resource
+
+from otelc2c import guard
+from otelc2c.boot.distro import Distro
+from otelc2c.boot.life import Life
+from otelc2c.boot.resource import build_resource, new_instance_id
+from otelc2c.boot.tracing import tracer_provider
+from otelc2c.record.meter import MeterProvider
+from otelc2c.settings import Problem, Settings
+
+END_WAITS = 1.0
+"""Seconds that a process which ends waits for its asynchronous instruments."""
+
+
+class Started:
+    """What a start has made. It lives as long as the process."""
+
+    current: ClassVar["Started | None"] = None
+
+    def __init__(self, settings: Settings, environ: MutableMapping[str, str]) -> None:
+        """Join or make the pod, and make the providers on the files of this process."""
+        self.problems: list[Problem] = []
+        resource, problems = build_resource(settings, new_instance_id())
+        self.problems += problems
+        self.life = Life(settings, environ, records_spans=bool(settings.traces_exporters))
+        self.life.begin(resource.attributes, resource.schema_url)
+        self.resource = Resource(dict(self.life.resource), resource.schema_url)
+        recorder = self.life.recorder
+        guard.on_swallow(lambda: recorder.store.note_guarded(guard.total()))
+        self.tracers, problems = tracer_provider(settings, self.resource, recorder)
+        self.problems += problems
+        self.meters = MeterProvider(
+            recorder.store,
+            views=settings.views,
+            cardinality_limit=settings.cardinality_limit,
+            gauge_combine=settings.gauges,
+            buckets=settings.buckets,
+            resource=self.resource,
+            exemplar_filter=settings.exemplar_filter,
+            observe_interval=settings.observe_interval,
+            flush=self.life.flush,
+        )
+        self.life.at_end(lambda: self.meters.observer.observe_now(END_WAITS))
+
+
+class Configurator(_BaseConfigurator):
+    """What the entry point `otelc2c` in `opentelemetry_configurator` names."""
+
+    @guard.guarded("boot")
+    def _configure(self, **kwargs: object) -> None:
+        """Switch on what the environment asks for. A failure of ours ends here, and the application starts."""
+        distro = Distro()
+        if distro.settings.disabled or Started.current is not None:
+            return
+        distro.report.refuse_if_strict()
+        started = Started.current = Started(distro.settings, distro.environ)
+        distro.report.joined = not started.life.created
+        for problem in started.problems:
+            distro.report.problem(*problem)
+        trace.set_tracer_provider(started.tracers)
+        metrics.set_meter_provider(started.meters)
