@@ -74,6 +74,8 @@ class RelayStarter:
 
         True when everything that was there has been acknowledged.
         """
+        if self.how == "off":
+            return False
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0 and os.path.exists(self._folder.path):
             self.ensure()
