@@ -1,7 +1,7 @@
 """One destination's story: when to try again, what was counted, and what is said of it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from otelc2c import catalog, guard
@@ -58,8 +58,9 @@ class Delivery:
         self._backoff = backoff or Backoff()
         self._failing_since: float | None = None
         self._said_rejected: float | None = None
+        self._last_reason = ""
 
-    def attempt(self, items: Sequence[Any], count: int, deadline: float | None = None) -> bool:
+    def attempt(self, items: Any, count: int, deadline: float | None = None) -> bool:
         """Offer `count` items once. Whether this exporter is done with them, taken or not."""
         component = self.exporter.component
         attributes = component.attributes()
@@ -78,8 +79,13 @@ class Delivery:
         self._tell(outcome, count)
         return True
 
+    def give_up(self, count: int) -> None:
+        """Count `count` items as failed that will not be offered again, for the last attempt's reason."""
+        self._state.add(self._exported, count, self.exporter.component.attributes(self._last_reason))
+
     def _wait(self, outcome: Retry) -> None:
         now = self._clock()
+        self._last_reason = outcome.reason
         self.not_before = now + self._backoff.pause(outcome.after)
         if self._failing_since is None:
             self._failing_since = now

@@ -103,10 +103,11 @@ class OtlpSpans:
 
     retries = True
 
-    def __init__(self, sender: HttpSender, resource: bytes, number: int = 0) -> None:
+    def __init__(self, sender: HttpSender, resource: bytes, number: int = 0, schema_url: str = "") -> None:
         """Send under `resource`, a `Resource` message. `number` tells exporters of one type apart."""
         self._sender = sender
         self._resource = resource
+        self._schema_url = schema_url
         self._encoded: tuple[int, bytes] = (0, b"")
         self.component = Component("otlp_http_span_exporter", number, sender.host, sender.port)
         self.address = sender.address
@@ -115,7 +116,7 @@ class OtlpSpans:
         """Make one attempt, which ends before `deadline` (of `time.monotonic`)."""
         if self._encoded[0] != id(spans):
             # The same batch may be sent many times, and is encoded once.
-            self._encoded = (id(spans), encode_request(self._resource, spans))
+            self._encoded = (id(spans), encode_request(self._resource, spans, self._schema_url))
         outcome = deliver(self._sender, self._encoded[1], len(spans), deadline)
         if not isinstance(outcome, Retry):
             self._encoded = (0, b"")
