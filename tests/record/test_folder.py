@@ -64,9 +64,15 @@ def test_forks_keep_the_pod_alive(tmp_path: Path) -> None:
 def test_a_started_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
     made = folder.create([str(tmp_path)], 0)
     started = subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False
+        [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        close_fds=False,
     )
     try:
+        # The kernel lets the parent go on before it has closed the child's descriptors.
+        assert started.stdout is not None
+        assert started.stdout.readline()
         made.leave()
         assert made.abandoned
     finally:
