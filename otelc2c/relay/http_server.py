@@ -71,6 +71,11 @@ class Server:
         """The port in use, which the system chose if 0 was asked for; 0 while there is none."""
         return int(self._listeners[0].getsockname()[1]) if self._listeners else 0
 
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._idle)
+
     def try_bind(self) -> bool:
         """Bind and begin to serve. False, with `problem` set, when the port cannot be had now."""
         if self._listeners:

@@ -1,18 +1,17 @@
 """The Prometheus page of the pod: `/metrics` on a port of its own."""
 
-import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 from urllib.parse import parse_qs
 
 from otelc2c import guard
-from otelc2c.record.points import Attributes, Family
 from otelc2c.relay.accept import accepts_gzip, chosen_format
 from otelc2c.relay.http_messages import Answer, Request, text_answer
 from otelc2c.relay.http_server import USUAL, Limits, Server
 from otelc2c.relay.prometheus import Renderer
+from otelc2c.relay.shared import Collect, SharedCollection
 
 _WHERE: Final = "relay.page"
 _NAMES_ASKED: Final = 1000
@@ -22,8 +21,6 @@ _INDEX: Final = (
     b'<p>The metrics are at <a href="/metrics">/metrics</a>.</p></html>\n'
 )
 _ALWAYS: Final = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
-
-Collect: TypeAlias = Callable[[], tuple[Iterable[Family], Attributes]]
 
 
 class Page:
@@ -43,7 +40,7 @@ class Page:
         renderer: Renderer | None = None,
         limits: Limits = USUAL,
     ) -> None:
-        self._shared = _SharedCollection(collect)
+        self._shared = SharedCollection(collect)
         self._renderer = renderer or Renderer()
         self._server = Server(host, port, self._answer, limits)
 
@@ -56,6 +53,11 @@ class Page:
     def problem(self) -> str:
         """Why the port could not be had, as a sentence; empty when it was."""
         return self._server.problem
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return self._server.connections
 
     def start(self) -> bool:
         """Bind and serve. False when the port is taken: then call `try_bind()` from time to time."""
@@ -110,59 +112,3 @@ def _gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         yield compressor.compress(chunk)
     yield compressor.flush()
-
-
-class _Collected(NamedTuple):
-    families: Sequence[Family]
-    resource: Attributes
-
-
-class _Run:
-    """One run of the collection, and all who wait for it."""
-
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.collected: _Collected | None = None
-        self.error: Exception | None = None
-
-
-class _SharedCollection:
-    """Collections for many at once: a run that begins after one's arrival, shared with all who wait for it.
-
-    A run that is under way already is not joined, because it may have read a number just
-    before a request that the scraper knows to be answered.
-    """
-
-    def __init__(self, collect: Collect) -> None:
-        self._collect = collect
-        self._lock = threading.Lock()
-        self._running = threading.Lock()
-        self._next: _Run | None = None
-
-    def get(self) -> _Collected:
-        """Numbers as of now. Raises what the collection raised."""
-        with self._lock:
-            run = self._next
-            first = run is None
-            if run is None:
-                run = self._next = _Run()
-        if first:
-            self._perform(run)
-        run.done.wait()
-        if run.error is not None:
-            raise run.error
-        if run.collected is None:
-            raise RuntimeError("the collection was interrupted")
-        return run.collected
-
-    def _perform(self, run: _Run) -> None:
-        with self._running:
-            with self._lock:
-                self._next = None
-            try:
-                families, resource = self._collect()
-                run.collected = _Collected(tuple(families), resource)
-            except Exception as error:
-                run.error = error
-            finally:
-                run.done.set()
