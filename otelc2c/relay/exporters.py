@@ -65,7 +65,7 @@ class Exporters:
     def _span_exporter(self, name: str, number: int) -> Exporter:
         otlp = self._settings.otlp_traces
         if name == "otlp" and not otlp.grpc:
-            return OtlpSpans(self._sender(otlp), self._resource, number)
+            return OtlpSpans(self._sender(otlp), self._resource, number, self._schema_url)
         from otelc2c.relay import foreign  # noqa: PLC0415 - brings the SDK, which ours do without
 
         return foreign.span_exporter(
@@ -86,7 +86,8 @@ class Exporters:
             exporter = self._make(self._metric_exporter, name, number)
             if exporter is None:
                 continue
-            kinds = PREFERENCES[self._settings.temporality] if name == "otlp" else frozenset[str]()
+            # An exporter of others says itself which numbers it wants as differences.
+            kinds = getattr(exporter, "delta_kinds", PREFERENCES[self._settings.temporality])
             pushes.append(
                 MetricPush(
                     collect,
@@ -102,7 +103,7 @@ class Exporters:
     def _metric_exporter(self, name: str, number: int) -> Exporter:
         otlp = self._settings.otlp_metrics
         if name == "otlp" and not otlp.grpc:
-            return OtlpMetrics(self._sender(otlp), self._resource, number)
+            return OtlpMetrics(self._sender(otlp), self._resource, number, self._schema_url)
         from otelc2c.relay import foreign  # noqa: PLC0415 - brings the SDK, which ours do without
 
         return foreign.metric_exporter(
