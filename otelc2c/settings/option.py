@@ -118,7 +118,7 @@ def shown(entry: Option, value: Any) -> str:
         return ""
     if entry.show is not None:
         return entry.show(value)
-    return MASK if entry.secret else plain(value)
+    return MASK if entry.secret else f"{plain(value)} {entry.syntax.unit}".rstrip()
 
 
 def plain(value: Any) -> str:

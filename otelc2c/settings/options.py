@@ -54,6 +54,10 @@ class Settings(MeasureOptions, MetricOptions, TraceOptions, PodOptions):
         found = getattr(self, outer)
         return getattr(found, inner) if inner else found
 
+    def variable(self, name: str) -> str:
+        """The variable that gave a field its value, or else the first that could."""
+        return self.sources.get(name) or _OPTIONS[name].names[0]
+
     def shown(self) -> dict[str, str]:
         """Every field as it may be printed: secrets are masked."""
         return {name: shown(entry, self.value(name)) for name, entry in _OPTIONS.items()}

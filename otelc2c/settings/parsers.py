@@ -31,10 +31,12 @@ class Syntax(NamedTuple, Generic[T]):
 
     words: str
     read: Callable[[str, Complain], T]
+    unit: str = ""
+    """The unit of the value, where a reader should see it."""
 
 
-def _simple(words: str, read: Callable[[str], T]) -> Syntax[T]:
-    return Syntax(words, lambda text, complain: read(text))
+def _simple(words: str, read: Callable[[str], T], unit: str = "") -> Syntax[T]:
+    return Syntax(words, lambda text, complain: read(text), unit)
 
 
 def _boolean(text: str) -> bool:
@@ -90,7 +92,7 @@ def whole(least: int, most: int = _MAX_NUMBER) -> Syntax[int]:
 def milliseconds(least: int = 0) -> Syntax[float]:
     """A whole number of milliseconds in the variable; seconds as the value."""
     count = whole(least)
-    return Syntax("milliseconds", lambda text, complain: count.read(text, complain) / 1000)
+    return Syntax("milliseconds", lambda text, complain: count.read(text, complain) / 1000, "s")
 
 
 def seconds(least: float = 0.0, most: float = 3600.0) -> Syntax[float]:
@@ -102,7 +104,7 @@ def seconds(least: float = 0.0, most: float = 3600.0) -> Syntax[float]:
             raise Invalid(f"must be from {least:g} to {most:g} seconds, not {text!r}")
         return value
 
-    return _simple("seconds", read)
+    return _simple("seconds", read, "s")
 
 
 def _otlp_timeout(text: str) -> float:
@@ -129,7 +131,7 @@ def _size(text: str) -> int:
     return int(match[1]) * _SIZE_FACTOR[(match[2] or "")[:1].upper()]
 
 
-SIZE: Final = _simple("bytes, or a number with KiB, MiB, GiB", _size)
+SIZE: Final = _simple("bytes, or a number with KiB, MiB, GiB", _size, "bytes")
 
 
 def parts(text: str, separator: str) -> Iterator[str]:

@@ -80,3 +80,17 @@ class PodOptions:
         says="Space that undelivered spans of ended workers may take.",
         unset="64 MiB",
     )
+    distro: str | None = option(
+        "OTEL_PYTHON_DISTRO",
+        syntax=parsers.TEXT,
+        default=None,
+        says="Which of several installed distributions is used; ours is `otelc2c`.",
+        unset="the first one found",
+    )
+    configurator: str | None = option(
+        "OTEL_PYTHON_CONFIGURATOR",
+        syntax=parsers.TEXT,
+        default=None,
+        says="Which of several installed configurators is used; ours is `otelc2c`, and follows our distribution.",
+        unset="the first one found",
+    )

@@ -77,6 +77,8 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database", "semconv_opt_in", ("http", "database")),
     ("OTELC2C_FOLDER", "/run/x", "folder", "/run/x"),
     ("OTELC2C_POD", "/dev/shm/otelc2c-0-1", "pod", "/dev/shm/otelc2c-0-1"),
+    ("OTEL_PYTHON_DISTRO", "otelc2c", "distro", "otelc2c"),
+    ("OTEL_PYTHON_CONFIGURATOR", "otelc2c", "configurator", "otelc2c"),
     ("OTELC2C_RELAY", "thread", "relay", "thread"),
     ("OTELC2C_EXIT_TIMEOUT", "0", "exit_timeout", 0.0),
     ("OTELC2C_BACKLOG_BYTES", "2 MiB", "backlog_bytes", 2 << 20),
