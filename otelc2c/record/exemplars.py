@@ -8,7 +8,7 @@ from time import time_ns
 from typing import Any, Final, Protocol, TypeAlias
 
 from opentelemetry.context import Context
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from otelc2c.context import current_span
 
@@ -46,6 +46,8 @@ def offer_for(name: str) -> Offer | None:
 def offer_sampled(cell: ExemplarCell, value: float, context: Context | None) -> None:
     """Offer `value` when it was measured inside a sampled span."""
     span: Any = current_span() if context is None else get_current_span(context)
+    if span is INVALID_SPAN:
+        return
     sampled = getattr(span, "sampled", None)
     if sampled:
         now = time_ns()

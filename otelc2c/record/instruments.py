@@ -27,7 +27,6 @@ from otelc2c.record.streams import Feed
 _logger: Final = logging.getLogger(__name__)
 
 INFINITY: Final = float("inf")
-_NUMBERS: Final = frozenset({int, float})
 
 
 def number(amount: object) -> int | float:
@@ -49,7 +48,8 @@ class _Synchronous:
         self.name = name
         self.unit = unit
         self.description = description
-        self._sinks = feed.sinks
+        self._bare = feed.bare
+        self._shapes = feed.shapes
         self._find = feed.find
         self._offer = offer
 
@@ -101,11 +101,13 @@ class CellCounter(_Synchronous, Counter):
         """Add `amount`; a negative or infinite one is ignored with a warning."""
         try:
             if attributes:
-                values = attributes.values()
-                sink = self._sinks[(*attributes, *values, *map(type, values))]
+                shape = self._shapes[len(attributes)]
+                values = shape.values(attributes)
+                sink = shape.tables[values[shape.at].__class__][values]
             else:
-                sink = self._sinks[()]
-            if amount.__class__ not in _NUMBERS or not 0 <= amount < INFINITY:
+                sink = self._bare[0]
+            kind = amount.__class__
+            if (kind is not float and kind is not int) or not 0 <= amount < INFINITY:
                 raise TypeError
         except Exception:
             self._slowly("add", amount, attributes, context, 0)
@@ -127,11 +129,13 @@ class CellUpDownCounter(_Synchronous, UpDownCounter):
         """Add `amount` of either sign; an infinite one is ignored with a warning."""
         try:
             if attributes:
-                values = attributes.values()
-                sink = self._sinks[(*attributes, *values, *map(type, values))]
+                shape = self._shapes[len(attributes)]
+                values = shape.values(attributes)
+                sink = shape.tables[values[shape.at].__class__][values]
             else:
-                sink = self._sinks[()]
-            if amount.__class__ not in _NUMBERS or not -INFINITY < amount < INFINITY:
+                sink = self._bare[0]
+            kind = amount.__class__
+            if (kind is not float and kind is not int) or not -INFINITY < amount < INFINITY:
                 raise TypeError
         except Exception:
             self._slowly("add", amount, attributes, context, -INFINITY)
@@ -153,11 +157,13 @@ class CellHistogram(_Synchronous, Histogram):
         """Count `amount` in its bucket; a negative or infinite one is ignored with a warning."""
         try:
             if attributes:
-                values = attributes.values()
-                sink = self._sinks[(*attributes, *values, *map(type, values))]
+                shape = self._shapes[len(attributes)]
+                values = shape.values(attributes)
+                sink = shape.tables[values[shape.at].__class__][values]
             else:
-                sink = self._sinks[()]
-            if amount.__class__ not in _NUMBERS or not 0 <= amount < INFINITY:
+                sink = self._bare[0]
+            kind = amount.__class__
+            if (kind is not float and kind is not int) or not 0 <= amount < INFINITY:
                 raise TypeError
         except Exception:
             self._slowly("record", amount, attributes, context, 0)
@@ -179,11 +185,13 @@ class CellGauge(_Synchronous, Gauge):
         """Set the value; an infinite one is ignored with a warning."""
         try:
             if attributes:
-                values = attributes.values()
-                sink = self._sinks[(*attributes, *values, *map(type, values))]
+                shape = self._shapes[len(attributes)]
+                values = shape.values(attributes)
+                sink = shape.tables[values[shape.at].__class__][values]
             else:
-                sink = self._sinks[()]
-            if amount.__class__ not in _NUMBERS or not -INFINITY < amount < INFINITY:
+                sink = self._bare[0]
+            kind = amount.__class__
+            if (kind is not float and kind is not int) or not -INFINITY < amount < INFINITY:
                 raise TypeError
         except Exception:
             self._slowly("set", amount, attributes, context, -INFINITY)

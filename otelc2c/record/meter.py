@@ -8,6 +8,7 @@ the relay reads the cells.
 import logging
 import os
 import re
+import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
@@ -254,8 +255,9 @@ class MeterProvider(api.MeterProvider):
 
         Raises an Exception that names every reader that failed, as the SDK does.
         """
+        began = time.monotonic()
         self.observer.observe_now(timeout_millis / 1000)
-        left = self._readers.flush(timeout_millis)
+        left = self._readers.flush(timeout_millis - (time.monotonic() - began) * 1000)
         return self._flush is None or self._flush(left / 1000)
 
     def shutdown(self, timeout_millis: float = 30_000) -> None:

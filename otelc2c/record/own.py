@@ -26,7 +26,7 @@ def _version() -> str:
 SCOPE: Final = Scope("otelc2c", _version())
 """The instrumentation scope of our own metrics."""
 
-Values: TypeAlias = tuple[str | int | float | bool | None, ...]
+Values: TypeAlias = tuple[str | int | None, ...]
 
 
 class Adds(Protocol):
@@ -66,8 +66,9 @@ _CellT = TypeVar("_CellT")
 class _Own(Generic[_CellT]):
     """The cells of one metric of ours, by its values.
 
-    Values that are None are absent from the attribute set. The type of a value belongs to the key,
-    so that 200, 200.0 and "200" are three. The cache never grows above the cardinality limit: sets
+    Values that are None are absent from the attribute set. An attribute's values are text or whole
+    numbers: Python takes 1, True and 1.0 for equal, and telling them apart at each look would cost
+    as much as all else. The cache never grows above the cardinality limit: sets
     beyond it share the overflow cell and are not kept.
     """
 
@@ -85,7 +86,7 @@ class _Own(Generic[_CellT]):
         self.metric = metric
         self._feed = Feed(plans, streams, verb_of(metric.kind), limit)
         self._limit = limit
-        self._cells: dict[tuple[object, ...], _CellT] = {}
+        self._cells: dict[Values, _CellT] = {}
 
     def cell(self, values: Values) -> _CellT:
         """The cell of the set with `values`, in the order of the metric's attributes.
@@ -94,7 +95,7 @@ class _Own(Generic[_CellT]):
         nobody reads.
         """
         try:
-            return self._cells[(values, *map(type, values))]
+            return self._cells[values]
         except KeyError:
             return self._new(values)
 
@@ -105,7 +106,7 @@ class _Own(Generic[_CellT]):
             if lasting:
                 if len(self._cells) >= self._limit:
                     self._cells.clear()
-                self._cells[(values, *map(type, values))] = found
+                self._cells[values] = found
         except Exception as error:
             swallowed("record.own", error)
             return cast(_CellT, Fan(()))

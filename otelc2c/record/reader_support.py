@@ -5,6 +5,7 @@ the SDK's `MetricsData` in its own process, with the temporality that the reader
 """
 
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,17 +21,6 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger(__name__)
 
-CLASS_OF_KIND: Final = {
-    "counter": "Counter",
-    "up_down_counter": "UpDownCounter",
-    "histogram": "Histogram",
-    "gauge": "Gauge",
-    "observable_counter": "ObservableCounter",
-    "observable_up_down_counter": "ObservableUpDownCounter",
-    "observable_gauge": "ObservableGauge",
-}
-"""The name of the SDK's instrument class for each kind."""
-
 
 class Readers:
     """The readers of a provider and what each of them has seen."""
@@ -40,6 +30,7 @@ class Readers:
         self._store = store
         self._resource = resource
         self._observer = observer
+        self._start_ns = time.time_ns()
         self._seen: dict[MetricReader, Seen] = {}
 
     def add(self, reader: "MetricReader", provider: Any) -> None:
@@ -48,9 +39,11 @@ class Readers:
             _logger.warning("MetricReader '%s' has been registered already!", reader)
             return
         private: Any = reader
+        from otelc2c.record.readable_metrics import delta_kinds  # loads the SDK's metrics
+
         if any(type(wanted).__name__ != "DefaultAggregation" for wanted in _aggregations(private)):
             _logger.warning("The preferred aggregations of %s are not applied: use views.", reader)
-        self._seen[reader] = Seen(time.time_ns(), _delta_kinds(private))
+        self._seen[reader] = Seen(self._start_ns, delta_kinds(private._instrument_class_temporality))
         private._set_collect_callback(self.collect)
         # Newer SDKs let a reader measure itself.
         if hasattr(private, "_set_meter_provider"):
@@ -68,16 +61,17 @@ class Readers:
 
     def collect(self, reader: "MetricReader", timeout_millis: float = 10_000) -> "MetricsData | None":
         """What `reader` is to receive: all numbers of this process, observed just now."""
-        from otelc2c.record.readable_metrics import metrics_data  # loads the SDK
-
         self._observer.observe_now(timeout_millis / 1000)
+        from otelc2c.record.readable_metrics import metrics_data
+
         private: Any = reader
         seen = self._seen[reader]
         now = time.time_ns()
         since, families = seen.take(families_of(self._store), now)
         if not families:
             return None
-        return metrics_data(families, self._resource, since, now, private._instrument_class_temporality)
+        temporality = private._instrument_class_temporality
+        return metrics_data(families, self._resource, since, now, temporality, start_ns=self._start_ns)
 
     def flush(self, timeout_millis: float) -> float:
         """Have every reader collect and deliver; milliseconds that are left of the time."""
@@ -140,20 +134,13 @@ def _less(now: int | float | Distribution, before: int | float | Distribution | 
         if not isinstance(before, Distribution):
             raise TypeError(f"{before!r} is no distribution")
         counts = [one - other for one, other in zip(now.counts, before.counts, strict=True)]
-        # The extremes of the time in between are not known; those of the whole time hold for it.
-        return Distribution(counts, now.sum - before.sum, now.min, now.max)
+        # The extremes of the time in between are not known, only those of the whole time.
+        return Distribution(counts, now.sum - before.sum, math.inf, -math.inf)
     if isinstance(before, Distribution):
         raise TypeError(f"{before!r} is no number")
     return now - before
 
 
 def _aggregations(reader: Any) -> list[object]:
-    return list((getattr(reader, "_instrument_class_aggregation", None) or {}).values())
-
-
-def _delta_kinds(reader: Any) -> frozenset[str]:
-    wanted = {
-        known.__name__.lstrip("_"): temporality.name
-        for known, temporality in (getattr(reader, "_instrument_class_temporality", None) or {}).items()
-    }
-    return frozenset(kind for kind, name in CLASS_OF_KIND.items() if wanted.get(name) == "DELTA")
+    """The aggregations that a reader prefers; the SDK has no public way to ask."""
+    return list(getattr(reader, "_instrument_class_aggregation", {}).values())

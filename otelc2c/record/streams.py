@@ -8,7 +8,8 @@ with views, several or none.
 
 import os
 from _thread import allocate_lock
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from otelc2c.record.attribute_sets import SetKey, clean, key_of
@@ -18,6 +19,9 @@ from otelc2c.record.views import StreamPlan
 
 DEFAULT_LIMIT: Final = 2000
 """Attribute sets of one stream, the overflow point included."""
+
+LARGEST_SHAPE: Final = 32
+"""Attributes of a set that is still looked up the short way."""
 
 Verb: TypeAlias = Literal["add", "set", "record"]
 StreamCell: TypeAlias = SumCell | LastCell | HistogramCell
@@ -137,15 +141,50 @@ def _write_of(cell: StreamCell) -> Callable[[Any], None]:
     return cell.record
 
 
+class Shape:
+    """Sets with the same names, of which at most one attribute has values that are not text.
+
+    `tables[class of the value at `at`][values]` is the sink. The class keeps apart what Python
+    takes for equal (`1 == True == 1.0`); text is equal to nothing but text. Sets whose values are
+    all text stand in the table of `str`, wherever `at` points, so `at` may move while others look.
+    """
+
+    __slots__ = ("_size", "at", "tables", "values")
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """A shape for sets with `names`, in whatever order they come."""
+        # One name twice, because with a single one there would be no tuple.
+        self.values = itemgetter(*names) if len(names) > 1 else itemgetter(names[0], names[0])
+        self._size = len(names)
+        self.at = 0
+        self.tables: dict[type, dict[tuple[object, ...], Any]] = {str: {}}
+
+    def put(self, values: tuple[Any, ...], sink: Any) -> bool:
+        """Keep the sink of a set; whether the shape can."""
+        odd = {index for index in range(self._size) if type(values[index]) is not str}
+        if not odd:
+            self.tables[str][values] = sink
+            return True
+        at = odd.pop()
+        others = [kind for kind in self.tables if kind is not str]
+        if odd or (others and at != self.at):
+            return False
+        self.at = at
+        self.tables.setdefault(type(values[at]), {})[values] = sink
+        return True
+
+
 class Feed:
     """The streams of one instrument: where a value with its attributes goes.
 
-    `sinks` is the cache that hot paths read: by names, values and types of a set as it was passed,
-    in that order. It holds sets in more than one order, never the overflow, and is emptied when it
-    is twice as long as there may be sets.
+    Three caches are read by hot paths: `bare` (the sink without attributes, once there is one),
+    `shapes` (by number of attributes), and `sinks` for what has no place there, by names, values
+    and types as they came. None holds the overflow, whose sets have no end. Each is emptied when
+    it has become twice as long as there may be sets: views that leave attributes out make many
+    sets one.
     """
 
-    __slots__ = ("_bound", "_plans", "_single", "_streams", "sinks")
+    __slots__ = ("_bound", "_kept", "_plans", "_single", "_streams", "bare", "shapes", "sinks")
 
     def __init__(
         self, plans: Sequence[StreamPlan], streams: Sequence[Stream], verb: Verb, limit: int
@@ -154,21 +193,27 @@ class Feed:
         self._plans = plans
         self._streams = streams
         self._bound = 2 * limit
+        self._kept = 0
         self._single = (
             len(streams) == 1
             and verb_of(streams[0].instrument.kind) == verb
             and plans[0].keys is None
             and not plans[0].exclude
         )
+        self.bare: list[Any] = []
+        self.shapes: dict[int, Shape] = {}
         self.sinks: dict[CellKey, Any] = {}
 
-    def find(self, attributes: object) -> Any:
+    def find(self, attributes: Any) -> Any:
         """The sink for `attributes` as an application passed them, cached where that is safe."""
+        cachable = _cachable(attributes)
+        if cachable and attributes:
+            sink = self.sinks.get(cache_key(attributes))
+            if sink is not None:
+                return sink
         sink, lasting = self.sink(clean(attributes))
-        if lasting and _safe(attributes):
-            if len(self.sinks) >= self._bound:
-                self.sinks.clear()
-            self.sinks[cache_key(attributes)] = sink
+        if lasting and cachable:
+            self._keep(attributes, sink)
         return sink
 
     def sink(self, cleaned: dict[str, AttributeValue]) -> tuple[Any, bool]:
@@ -185,30 +230,44 @@ class Feed:
             for plan, stream in zip(self._plans, self._streams, strict=True)
         ]
 
+    def _keep(self, attributes: Any, sink: Any) -> None:
+        if not attributes:
+            self.bare[:] = [sink]
+            return
+        with _registration.lock:
+            if self._kept >= self._bound:
+                self._kept = 0
+                self.sinks.clear()
+                self.shapes.clear()
+            self._kept += 1
+            size = len(attributes)
+            if size <= LARGEST_SHAPE:
+                shape = self.shapes.get(size)
+                if shape is None:
+                    shape = self.shapes[size] = Shape(tuple(attributes))
+                try:
+                    if shape.put(shape.values(attributes), sink):
+                        return
+                except KeyError:
+                    pass  # another shape of this size came first
+            self.sinks[cache_key(attributes)] = sink
+
 
 def cache_key(attributes: Any) -> CellKey:
-    """A set as a key of the cache: its names, its values and the types of these, as they come.
-
-    Types are in it because `1 == True == 1.0`. Hot paths write this expression out themselves.
-    """
-    if not attributes:
-        return ()
+    """A set as a key: its names, its values and the types of these, as they come."""
     values = attributes.values()
     return (*attributes, *values, *map(type, values))
 
 
-def _safe(attributes: Any) -> bool:
+def _cachable(attributes: Any) -> bool:
     """Whether a key of these values cannot be equal to the key of another set.
 
     Sequences are not: the types of what is in them are no part of the key. A float that is no
     number is not, because it is never found again.
     """
-    if not attributes:
-        return not isinstance(attributes, str | bytes) or attributes == ""
-    try:
-        return all(type(name) is str for name in attributes) and all(
-            type(value) in PLAIN and value == value  # noqa: PLR0124
-            for value in attributes.values()
-        )
-    except AttributeError:
-        return False
+    if not isinstance(attributes, Mapping):
+        return attributes is None
+    return all(type(name) is str and name for name in attributes) and all(
+        type(value) in PLAIN and value == value  # noqa: PLR0124
+        for value in attributes.values()
+    )
