@@ -53,9 +53,7 @@ class Ledger:
 
     def counted(self) -> Counter[Request]:
         """What the page has to say of the answers."""
-        return Counter(
-            answer.asked.counted._replace(status=str(answer.status)) for answer in self.answers
-        )
+        return Counter(answer.asked.counted._replace(status=str(answer.status)) for answer in self.answers)
 
     def maybe(self) -> Counter[str]:
         """Lost requests by route: the page may have them."""

@@ -86,7 +86,9 @@ def requests_of(samples: Samples) -> Counter[Request]:
 def total_of(samples: Samples, name: str, **labels: str) -> float:
     """The sum of a sample over all its label sets that have these labels."""
     wanted = labels.items()
-    return sum(value for (found, has), value in samples.items() if found == name and wanted <= dict(has).items())
+    return sum(
+        value for (found, has), value in samples.items() if found == name and wanted <= dict(has).items()
+    )
 
 
 class Watch:
@@ -132,4 +134,3 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._thread.join(15)
-

@@ -1,0 +1,142 @@
+"""Ends and changes of a server: with a healthy receiver no span is lost, with a bad one nobody waits
+long (must hold 9): T9, T10, F-22.
+"""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.process.ledger import HELLO, Client
+from tests.process.page import Watch
+from tests.process.receiver import Receiver
+from tests.process.server import free_port, gunicorn, kill, telemetry
+from tests.process.waiting import steady, until
+
+EXIT_LIMIT = 3.0
+MARGIN = 2.0
+"""What the server needs by itself, on a machine that others use too."""
+MOST_REQUESTS = 6000
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_an_end_in_order_loses_no_span(
+    tmp_path: Path, page_port: int, receiver: Receiver, number: signal.Signals
+) -> None:
+    with gunicorn(tmp_path, telemetry(page_port, receiver.address)) as server:
+        ledger = Client(server.port).send(200)
+        took = server.end(number)
+        # Everything is there when the server has ended, not some time later.
+        received = receiver.numbers()
+        until(lambda: server.processes() == [], 3, "the relay ends too")
+    assert took < EXIT_LIMIT
+    assert set(received) == ledger.numbers()
+    assert max(received.values()) == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("--preload",)], ids=["", "preload"])
+def test_hup_loses_no_span_and_no_number(
+    tmp_path: Path, page_port: int, receiver: Receiver, arguments: tuple[str, ...]
+) -> None:
+    with gunicorn(tmp_path, telemetry(page_port, receiver.address), *arguments) as server:
+        before = server.wait_workers(3)
+        until(server.page.ready, 5, "the page")
+        (relay,) = server.relays()
+        with Watch(server.page) as watch, Client(server.port).load(threads=2) as ledger:
+            for _ in range(2):
+                kill(server.main.pid, signal.SIGHUP)
+                until(lambda before=before: not set(before) & set(server.workers()), 15, "new workers")
+                before = server.wait_workers(3)
+        assert watch.fell == []
+        assert watch.failed == []
+        assert server.relays() == [relay]
+        assert steady(lambda: not ledger.counted() - server.page.requests(), True)
+        server.end()
+        received = receiver.numbers()
+    assert ledger.numbers() <= received.keys()
+    assert max(received.values()) == 1
+
+
+def test_usr2_passes_the_pod_on(tmp_path: Path, page_port: int, receiver: Receiver) -> None:
+    pidfile = tmp_path / "pid"
+    arguments = ("--pid", str(pidfile))
+    with gunicorn(tmp_path, telemetry(page_port, receiver.address), *arguments, workers=2) as server:
+        server.wait_workers(2)
+        until(server.page.ready, 5, "the page")
+        (relay,) = server.relays()
+        with Watch(server.page) as watch, Client(server.port).load(threads=2) as ledger:
+            kill(server.main.pid, signal.SIGUSR2)
+            second = Path(f"{pidfile}.2")
+            until(lambda: second.exists() and second.read_text().strip(), 15, "the new master")
+            master = int(second.read_text())
+            server.wait_workers(2, master)
+            took = server.end()
+            before = len(ledger.answers)
+            until(lambda: len(ledger.answers) > before + 50, 10, "the new master's answers")
+        assert took < EXIT_LIMIT + MARGIN
+        assert watch.fell == []
+        assert watch.failed == []
+        assert server.relays() == [relay]
+        assert steady(lambda: not ledger.counted() - server.page.requests(), True)
+        kill(master, signal.SIGTERM)
+        until(lambda: server.processes() == [], 10, "everything ends")
+        received = receiver.numbers()
+    assert ledger.numbers() <= received.keys()
+    assert max(received.values()) == 1
+
+
+def test_max_requests_loses_no_span(tmp_path: Path, page_port: int, receiver: Receiver) -> None:
+    arguments = ("--max-requests", "20", "--max-requests-jitter", "5")
+    with gunicorn(tmp_path, telemetry(page_port, receiver.address), *arguments, workers=2) as server:
+        ledger = Client(server.port).send(200)
+        assert steady(lambda: not ledger.counted() - server.page.requests(), True)
+        server.end()
+        received = receiver.numbers()
+    assert ledger.numbers() <= received.keys()
+    assert max(received.values()) == 1
+
+
+@pytest.mark.parametrize("behaviour", ["frozen", "refusing", "slow", "absent"])
+def test_a_bad_receiver_delays_no_end(
+    tmp_path: Path, page_port: int, receiver: Receiver, behaviour: str
+) -> None:
+    address = f"http://127.0.0.1:{free_port()}" if behaviour == "absent" else receiver.address
+    if behaviour != "absent":
+        receiver.become(behaviour)
+    with gunicorn(tmp_path, telemetry(page_port, address), workers=2) as server:
+        ledger = Client(server.port).send(300)
+        assert len(ledger.answers) == 300
+        assert server.page.requests() == ledger.counted()
+        took = server.end()
+        until(lambda: server.processes() == [], EXIT_LIMIT + MARGIN, "the relay ends too")
+    print(f"ended in {took:.2f} s, answers within {ledger.slowest():.3f} s")
+    assert took < EXIT_LIMIT + MARGIN
+
+
+def test_a_frozen_receiver_costs_no_answer_and_every_drop_is_counted(
+    tmp_path: Path, page_port: int, receiver: Receiver
+) -> None:
+    variables = telemetry(page_port, receiver.address, OTEL_BSP_MAX_QUEUE_SIZE="512")
+    with gunicorn(tmp_path, variables, workers=2) as server:
+        client = Client(server.port)
+        client.send(200, [HELLO])
+        healthy = client.ledger.slowest()
+        receiver.wait_numbers(client.ledger.numbers())
+        receiver.become("frozen")
+
+        def dropped() -> float:
+            return server.page.total("otelc2c_relay_ring_dropped_records_total")
+
+        while not dropped() and len(client.ledger.answers) < MOST_REQUESTS:
+            ledger = client.send(500, [HELLO])
+        assert dropped() > 0
+        assert not ledger.lost
+        assert ledger.slowest() < healthy * 5 + 0.05
+        made = len(ledger.answers)
+        # The names of the spans of one hello, from those that arrived.
+        one = len(receiver.spans()) / len(receiver.numbers())
+        receiver.become("healthy")
+        lost = dropped()
+        found = steady(lambda: len({span.span.span_id for span in receiver.spans()}) + lost, made * one, 20)
+        assert found == made * one
+        assert server.end() < EXIT_LIMIT

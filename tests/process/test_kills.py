@@ -1,0 +1,148 @@
+"""Workers, relays and masters killed with -9 under load (must hold 2, 3, 4): T3, T4, T46."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.process.ledger import HELLO, Client, Ledger
+from tests.process.page import Request, Watch
+from tests.process.receiver import Receiver
+from tests.process.server import Server, gunicorn, kill, telemetry
+from tests.process.waiting import steady, until
+
+KILLS = 20
+RELAY_KILLS = 5
+
+
+def assert_page_agrees(server: Server, ledger: Ledger) -> None:
+    """Every answered request is counted, and nothing that was not asked."""
+    answered = ledger.counted()
+    found = steady(server.page.requests, answered)
+    maybe = ledger.maybe()
+    assert not answered - found, f"answered and not counted: {answered - found}"
+    over: dict[str, int] = {}
+    for request, count in (found - answered).items():
+        over[request.route] = over.get(request.route, 0) + count
+    assert all(count <= maybe[route] for route, count in over.items()), f"counted and not asked: {over}"
+
+
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_killed_workers_lose_nothing_that_was_answered(
+    tmp_path: Path, page_port: int, receiver: Receiver, worker: str
+) -> None:
+    with gunicorn(tmp_path, telemetry(page_port, receiver.address), worker=worker) as server:
+        server.wait_workers(3)
+        with Watch(server.page) as watch, Client(server.port).load() as ledger:
+            for turn in range(KILLS // 2):
+                before = len(ledger.answers)
+                workers = server.wait_workers(3)
+                kill(workers[turn % 3])
+                until(lambda before=before: len(ledger.answers) > before + 30, 10, "answers go on")
+        assert_page_agrees(server, ledger)
+        assert watch.fell == []
+        assert watch.failed == []
+        assert watch.scrapes > KILLS // 2
+        received = receiver.wait_numbers(ledger.numbers())
+        assert server.end() < 5
+    assert ledger.numbers() <= received.keys(), "spans of answered requests are missing"
+    assert max(received.values()) == 1, "a span came twice"
+
+
+def test_killed_relays_are_noticed_by_nobody_who_asks(
+    tmp_path: Path, page_port: int, receiver: Receiver
+) -> None:
+    with gunicorn(tmp_path, telemetry(page_port, receiver.address)) as server:
+        server.wait_workers(3)
+        until(server.page.ready, 5, "the page")
+        with Watch(server.page) as watch, Client(server.port).load() as ledger:
+            for _ in range(RELAY_KILLS):
+                (relay,) = until(server.relays, 5, "a relay")
+                killed = time.monotonic()
+                kill(relay)
+                until(lambda relay=relay: server.relays() not in ([], [relay]), 2, "another relay")
+                until(server.page.ready, 2, "the page again")
+                assert time.monotonic() - killed < 1.5
+                before = len(ledger.answers)
+                until(lambda before=before: len(ledger.answers) > before + 200, 10, "answers go on")
+        assert not ledger.lost
+        assert all(answer.status == int(answer.asked.counted.status) for answer in ledger.answers)
+        assert ledger.slowest(1.0) < 1.0
+        assert_page_agrees(server, ledger)
+        assert watch.fell == []
+        received = receiver.wait_numbers(ledger.numbers())
+        resent = server.page.total("otelc2c_relay_span_resent_total")
+        assert server.end() < 5
+    assert ledger.numbers() <= received.keys(), "spans of answered requests are missing"
+    doubled = sum(count - 1 for count in received.values())
+    print(f"page away {watch.away:.3f} s at most, {doubled} server spans twice, {resent:.0f} announced")
+    assert doubled <= resent
+
+
+def test_a_killed_supervisor_leaves_a_relay(tmp_path: Path, page_port: int) -> None:
+    with gunicorn(tmp_path, telemetry(page_port), workers=2) as server:
+        ledger = Client(server.port).send(20)
+        (supervisor,) = until(server.supervisors, 5, "a supervisor")
+        (relay,) = server.relays()
+        kill(supervisor)
+        assert server.page.requests() == ledger.counted()
+        kill(relay)
+        # Both are gone: the master's next fork finds that out.
+        kill(server.wait_workers(2)[0])
+        until(server.page.ready, 5, "the page again")
+        assert server.page.requests() == ledger.counted()
+        assert len(server.relays()) == 1
+
+
+def test_recycled_workers_leave_no_files_and_cost_no_time(tmp_path: Path, page_port: int) -> None:
+    recycled = 400
+    arguments = ("--max-requests", "1")
+    with gunicorn(tmp_path, telemetry(page_port), *arguments, workers=4, application=SMALL) as server:
+        server.wait_workers(4)
+        client = Client(server.port)
+        ledger = client.send(8, [HELLO])
+        fresh = scrape_seconds(server)
+        with Watch(server.page, pause=0.2) as watch:
+            ledger = client.send(recycled - 8, [HELLO])
+        hello = Request("", "GET", "200")
+        counted = len(ledger.answers)
+        assert counted >= recycled - 8
+        assert steady(lambda: server.page.requests()[hello], counted) == counted
+        assert watch.fell == []
+        assert watch.failed == []
+        steady(lambda: len(list(server.pod().glob("*.cells"))) <= 5, True)
+        files = sorted(path.name for path in server.pod().iterdir())
+        later = scrape_seconds(server)
+    print(f"{len(files)} files after {counted} workers; a scrape {later / fresh:.2f} of the fresh one")
+    assert len(files) < 30, files
+    # Two cores that others use too: the exact ratio (at most 1.3) is the benchmarks' to hold.
+    assert later < fresh * 2
+
+
+SMALL = "tests.process.small:application"
+
+
+def scrape_seconds(server: Server) -> float:
+    """The quickest of some scrapes."""
+    times = []
+    for _ in range(15):
+        begun = time.perf_counter()
+        server.page.text()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def test_the_relay_ends_when_its_server_was_killed(
+    tmp_path: Path, page_port: int, receiver: Receiver
+) -> None:
+    with gunicorn(tmp_path, telemetry(page_port, receiver.address), workers=2) as server:
+        ledger = Client(server.port).send(50)
+        pod = server.pod()
+        server.main.send_signal(signal.SIGKILL)
+        # gunicorn's workers notice within a second that their master is gone.
+        until(lambda: server.processes() == [], 10, "nothing of the run lives")
+        assert not pod.exists()
+    received = receiver.numbers()
+    assert set(received) == ledger.numbers()
+    assert max(received.values()) == 1
