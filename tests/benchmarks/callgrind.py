@@ -53,9 +53,7 @@ def build_counter(folder: Path) -> Path:
     return library
 
 
-def count(
-    folder: Path, module: str, arguments: Sequence[str], environ: Mapping[str, str]
-) -> dict[str, int]:
+def count(folder: Path, module: str, arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, int]:
     """Instructions by mark of `python -m module arguments`, run on one core.
 
     `environ` is the whole environment. Raises NotCounted with the program's last words.
@@ -68,7 +66,9 @@ def count(
         *(sys.executable, "-m", module, *arguments),
     ]
     environ = {**environ, "PYTHONHASHSEED": "0", LIBRARY: str(build_counter(folder.parent))}
-    ended = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    ended = subprocess.run(
+        command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
     counted = dict(_dumps(folder))
     if ended.returncode or not counted:
         raise NotCounted(f"{module} {' '.join(arguments)}: {ended.stdout[-2000:]}{ended.stderr[-4000:]}")

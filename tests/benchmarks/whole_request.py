@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.benchmarks.callgrind import count
 from tests.benchmarks.cases import CASES, Case, environ
-from tests.benchmarks.receiver import receiver
+from tests.process.receiver import Receiver
 
 
 class Counted(NamedTuple):
@@ -32,14 +32,16 @@ class Counted(NamedTuple):
 
 def count_case(folder: Path, case: Case, rounds: int, requests: int) -> Counted:
     """Run one case under valgrind, with a receiver of its own."""
-    with receiver() as at:
+    inside_folder = folder / case.name.replace(" ", "-").replace(",", "")
+    inside_folder.mkdir()
+    with Receiver(inside_folder) as at:
         marks = count(
-            folder / case.name.replace(" ", "-").replace(",", ""),
+            inside_folder,
             "tests.benchmarks.counted_requests",
             (case.who, str(rounds), str(requests)),
-            environ(case, at.endpoint),
+            environ(case, at.address),
         )
-        spans = at.received().spans
+        spans = len(at.spans())
     inside = [marks[f"requests-{number}"] / requests for number in range(rounds)]
     flushes = [marks[f"flush-{number}"] / requests for number in range(rounds)]
     return Counted(
