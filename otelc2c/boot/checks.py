@@ -57,8 +57,8 @@ def _entry_points(settings: Settings, installed: Installed) -> Iterator[Problem]
     for variable, group, names, ours in asked:
         for name in names:
             if name not in ours and installed.find(group, name) is None:
-                known = sorted(ours | {entry.name for entry in installed.group(group)})
-                yield Problem(variable, f"{name!r} is not installed (there are {', '.join(known)})")
+                known = ", ".join(sorted(ours | {entry.name for entry in installed.group(group)}))
+                yield Problem(variable, f"{name!r} is not installed (there are {known or 'none'})")
 
 
 def _otlp(settings: Settings, installed: Installed) -> Iterator[Problem]:

@@ -120,7 +120,7 @@ def _otlp_timeout(text: str) -> float:
 
 
 OTLP_TIMEOUT: Final = _simple(
-    "milliseconds; below 100: seconds, as OpenTelemetry Python reads it", _otlp_timeout
+    "milliseconds; below 100: seconds, as OpenTelemetry Python reads it", _otlp_timeout, "s"
 )
 
 
