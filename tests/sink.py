@@ -30,7 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -227,6 +227,7 @@ class Sink:
         """Stop serving; connections that are being kept waiting are let go."""
         self._stopped.set()
         self._server.shutdown()
+        self._server.end_connections()
         self._server.server_close()
         if self._file is not None:
             self._file.close()
@@ -278,6 +279,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, sink: Sink, port: int) -> None:
         self.sink = sink
+        self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
 
     def process_request(
@@ -285,6 +287,19 @@ class _Server(http.server.ThreadingHTTPServer):
     ) -> None:
         self.sink.note_connection()
         super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._open.discard(request)
+
+    def end_connections(self) -> None:
+        """Cut what is still open, as the end of a process would."""
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is nothing to report."""
