@@ -3,7 +3,6 @@
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Mapping
 
@@ -26,7 +25,7 @@ class RelayStarter:
         self._folder = folder
         self._settings = settings
         self._environ = environ
-        self._thread: threading.Thread | None = None
+        self._lock: int | None = None
         self._started = -RESTART_SECONDS
         self.how = settings.relay
 
@@ -62,11 +61,13 @@ class RelayStarter:
     def _start_thread(self) -> None:
         from otelc2c.relay.main import run_in_thread  # noqa: PLC0415 - only where no process can be had
 
-        self._thread = run_in_thread(self._folder.path, self._settings)
+        self._lock = run_in_thread(self._folder.path, self._settings)
 
     def forget(self) -> None:
-        """In a child after a fork: the parent's thread is not here."""
-        self._thread = None
+        """In a child after a fork: the relay's thread is the parent's, and so must be its lock."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @guarded("boot.relay.finish")
     def finish(self, timeout: float) -> bool:

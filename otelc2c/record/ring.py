@@ -180,6 +180,7 @@ class RingReader:
         """Words that an earlier relay had sent, without learning whether they arrived."""
         self._full_before = q[R_DROPPED_FULL]
         self._holes: dict[int, int] = {}
+        self._complete = False
 
     @classmethod
     def open(cls, path: str) -> "RingReader":
@@ -217,9 +218,12 @@ class RingReader:
     def look(self, *, final: bool = False) -> None:
         """See what has been committed since the last look.
 
-        `final` says that the writer is dead or asked to wait: nothing is coming any more,
-        so a second look would show nothing new.
+        `final` says that the writer is dead: nothing comes any more, so a second look would
+        show nothing new.
         """
+        if self._complete:
+            return
+        self._complete = final
         if not STORES_KEEP_ORDER:
             self._settled = self.frontier
         self._advance()
@@ -249,14 +253,28 @@ class RingReader:
     def _jump(self) -> bool:
         """Move past a hole: words reserved by somebody who never committed them."""
         hole = self.frontier
-        for position in range(hole + 1, self.q[R_TAIL] + self.capacity):
-            if self._words_at(position):
-                self.q[HEADER_WORDS + (hole & self.mask)] = 0
+        end = self.q[R_TAIL] + self.capacity
+        lap = (hole | self.mask) + 1
+        for start, stop in ((hole + 1, min(lap, end)), (lap, end)):
+            found = self._first_record(start, stop)
+            if found is not None:
                 self.q[R_HOLES] += 1
-                self._holes[hole] = position
-                self.frontier = position
+                self._holes[hole] = self.frontier = found
                 return True
         return False
+
+    def _first_record(self, start: int, stop: int) -> int | None:
+        """The first position in a part of one lap for which a record was committed."""
+        if start >= stop:
+            return None
+        at = HEADER_WORDS + (start & self.mask)
+        words = self.q[at : at + stop - start].tolist()
+        if not any(words):  # the usual case by far: nothing was ever written there
+            return None
+        for position, word in enumerate(words, start):
+            if word >> COMMIT_SHIFT == position and self._words_at(position):
+                return position
+        return None
 
     def read(self, limit: int, limit_bytes: int = 4 * 1024 * 1024) -> list[Record]:
         """Up to `limit` records after those read before, not more than about `limit_bytes`."""

@@ -26,7 +26,7 @@ def main() -> None:
     _, _, path, site = sys.argv
     supervisor.detach()
     folder = Folder(path)
-    if not supervisor.take_lock(folder):
+    if supervisor.take_lock(folder) is None:
         os._exit(supervisor.DONE)
     site_paths = [entry for entry in site.split(os.pathsep) if entry]
     supervisor.supervise(folder, lambda: _work(folder, site_paths))
@@ -39,14 +39,17 @@ def _work(folder: Folder, site: Sequence[str]) -> None:
     Relay(folder, Settings.from_environ(os.environ), site).run()
 
 
-def run_in_thread(path: str, settings: "Settings") -> threading.Thread | None:
-    """Run the relay in this process, where no other can be had. None where one runs elsewhere."""
+def run_in_thread(path: str, settings: "Settings") -> int | None:
+    """Run the relay in this process, where no other can be had.
+
+    Returns the descriptor of its lock, which a fork must close, because no relay runs there;
+    None where a relay runs elsewhere.
+    """
     from otelc2c.relay.relay import Relay  # noqa: PLC0415
 
     folder = Folder(path)
-    if not supervisor.take_lock(folder):
-        return None
-    relay = Relay(folder, settings, [])
-    thread = threading.Thread(target=relay.run, name="otelc2c-relay", daemon=True)
-    thread.start()
-    return thread
+    lock = supervisor.take_lock(folder)
+    if lock is not None:
+        relay = Relay(folder, settings, [])
+        threading.Thread(target=relay.run, name="otelc2c-relay", daemon=True).start()
+    return lock

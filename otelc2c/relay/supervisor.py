@@ -41,16 +41,19 @@ def detach() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def take_lock(folder: Folder) -> bool:
-    """Become the one supervisor of this folder. The lock is held until this process and its fork end."""
+def take_lock(folder: Folder) -> int | None:
+    """Become the one supervisor of this folder, until the descriptor returned and its forks are closed.
+
+    None where another one is, or where the folder is gone.
+    """
     try:
         fd = os.open(folder.relay_lock, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     if files.lock(fd):
-        return True
+        return fd
     os.close(fd)
-    return False
+    return None
 
 
 def supervise(folder: Folder, run: Callable[[], None]) -> None:

@@ -208,3 +208,15 @@ def test_the_commit_word_names_its_position() -> None:
     writer.write(RECORD_SPAN, 1, b"x" * 24)
     start = position if position % 64 + 5 <= 64 else (position // 64 + 1) * 64
     assert writer.q[HEADER_WORDS + start % 64] >> COMMIT_SHIFT == start
+
+
+def test_the_ring_of_the_dead_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search reads the whole ring: with many dead workers, repeating it kept the relay from working."""
+    writer, reader = pair()
+    writer.write(RECORD_SPAN, 1, b"a")
+    searches: list[int] = []
+    monkeypatch.setattr(reader, "_first_record", lambda start, stop: searches.append(start))
+    for _ in range(5):
+        reader.look(final=True)
+    assert len(searches) == 2  # the rest of this lap, and the next one
+    assert taken(reader) == [b"a"]
