@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
 from opentelemetry.instrumentation.dependencies import DependencyConflict, DependencyConflictError
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 HERE = "tests.boot.fakes"
 
@@ -27,7 +27,7 @@ def entry_point(
     return made
 
 
-class Good(BaseInstrumentor):
+class Good(BaseInstrumentor):  # type: ignore[misc]
     """Works, and counts how often it was switched on."""
 
     switched_on: ClassVar[int] = 0

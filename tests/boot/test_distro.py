@@ -1,6 +1,5 @@
 """The distribution, driven by the launcher's own loader."""
 
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -17,11 +16,10 @@ from tests.boot.fakes import Good, entry_point
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """No distribution and no instrumentation is left from another test, nor stays for the next."""
     monkeypatch.setattr(Distro, "_instance", None)
     monkeypatch.setattr(Good, "switched_on", 0)
-    return
 
 
 def launch(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], *entries: EntryPoint) -> Distro:
@@ -34,7 +32,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], *entries: E
     distro = Distro()
     distro.report = StartReport(Settings.from_environ(environ), Installed(entries))
     distro.configure()
-    _load._load_instrumentors(distro)
+    _load._load_instrumentors(distro)  # type: ignore[no-untyped-call]
     return distro
 
 

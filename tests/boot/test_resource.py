@@ -53,7 +53,7 @@ def test_a_pod_says_its_service_its_instance_and_what_it_runs_on() -> None:
     resource, problems = build(OTEL_SERVICE_NAME="shop", OTEL_RESOURCE_ATTRIBUTES="a=1,service.name=other")
     found = dict(resource.attributes)
     assert problems == []
-    assert found.pop("process.runtime.description").startswith("CPython 3.")
+    assert str(found.pop("process.runtime.description")).startswith("CPython 3.")
     assert set(found) == {
         "service.name", "service.instance.id", "a", "telemetry.sdk.name", "telemetry.sdk.language",
         "telemetry.sdk.version", "telemetry.distro.name", "telemetry.distro.version",
