@@ -117,7 +117,8 @@ class Server:
                 if any(key.fileobj is woken for key, _ in events):
                     break
                 for key, _ in events:
-                    self._accept_one(key.fileobj)  # type: ignore[arg-type]
+                    with guard.guard(_WHERE):
+                        self._accept_one(key.fileobj)  # type: ignore[arg-type]
         for closing in (*listeners, woken):
             closing.close()
 
@@ -176,6 +177,8 @@ class Server:
         except OSError:
             # The client went away, or was too slow: nobody is left to tell.
             pass
+        except Exception as error:
+            guard.swallowed(_WHERE, error)
         finally:
             self._forget(connection)
 

@@ -20,8 +20,10 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -38,7 +40,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from otelc2c import guard
+from otelc2c import catalog, guard
 from otelc2c.record.points import (
     SUM_KINDS,
     Distribution,
@@ -622,6 +624,51 @@ def test_what_is_remembered_is_bounded() -> None:
     page = ours([many(1000)], renderer=renderer)
     assert page.count("calls_total{") == 1000
     assert renderer.cached_bytes < 101_000
+
+
+def test_threads_may_render_at_once() -> None:
+    """Labels that one thread adds do not spoil the page of another."""
+    renderer = Renderer(cache_bytes=20_000)
+    several = [number("x", *(Point({f"k{i}": str(j)}, j) for j in range(20))) for i in range(8)]
+    everything = number("x", *(point for family in several for point in family.points))
+    expected = said(ours([everything]), openmetrics=False)["x"][3]
+    ready = threading.Barrier(8)
+
+    def render(family: Family) -> list[Any]:
+        ready.wait(10)
+        for _ in range(10):
+            found = said(ours([family], renderer=renderer), openmetrics=False)["x"][3]
+        return [(name, [pair for pair in labels if pair[1]], value) for name, labels, value in found]
+
+    with ThreadPoolExecutor(8) as pool:
+        pages = list(pool.map(render, several))
+    shown = [(name, [pair for pair in labels if pair[1]], value) for name, labels, value in expected]
+    assert sorted(row for page in pages for row in page) == sorted(shown)
+
+
+def of_catalog() -> list[Family]:
+    """One series of every metric of ours."""
+    found = []
+    for metric in catalog.ALL:
+        instrument = Instrument(
+            SCOPE, metric.name, metric.kind, metric.unit, metric.description, metric.bounds
+        )
+        counts = [1] * (len(metric.bounds) + 1)
+        value = Distribution(counts, 1.0, 0.0, 1.0) if metric.kind == "histogram" else 1
+        found.append(Family(instrument, [Point(dict.fromkeys(metric.attributes, "x"), value)]))
+    return found
+
+
+def test_all_metrics_of_ours_stand_on_one_page() -> None:
+    """No two of them clash, and OpenMetrics' parser takes them all."""
+    page = ours(of_catalog(), openmetrics=True)
+    assert len(parsed(page, openmetrics=True)) == len(catalog.ALL)
+
+
+def test_promtool_finds_nothing_to_improve_in_ours(promtool: str) -> None:
+    page = ours(of_catalog(), {"service.name": "shop"})
+    done = subprocess.run([promtool, "check", "metrics"], input=page, text=True, capture_output=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_promtool_accepts_the_page(promtool: str) -> None:
