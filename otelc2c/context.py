@@ -63,9 +63,7 @@ def _short_way(
     return current_span, activate, deactivate
 
 
-def _public_way() -> tuple[
-    Callable[[], Span], Callable[[Span], Activation], Callable[[Activation], None]
-]:
+def _public_way() -> tuple[Callable[[], Span], Callable[[Span], Activation], Callable[[Activation], None]]:
     def activate(span: Span) -> Activation:
         return otel_context.attach(set_span_in_context(span))
 

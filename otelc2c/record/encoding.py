@@ -44,7 +44,10 @@ def _link(link: Link) -> bytes:
 
 
 def encode_readable(span: ReadableSpan) -> bytes:
-    """A finished span of the SDK's as an OTLP `Span` message. Raises ValueError without a context or times."""
+    """A finished span of the SDK's as an OTLP `Span` message.
+
+    Raises ValueError where it has no context or has not ended.
+    """
     context, parent = span.get_span_context(), span.parent
     if context is None or span.start_time is None or span.end_time is None:
         raise ValueError("a span without context or times")

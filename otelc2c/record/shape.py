@@ -22,9 +22,18 @@ class Shape:
     __slots__ = ("attributes", "body", "error", "info", "kind", "name", "room")
 
     def __init__(
-        self, name: str, kind: SpanKind, attributes: AttributeSet, error: str | None, info: int, limits: Limits
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: AttributeSet,
+        error: str | None,
+        info: int,
+        limits: Limits,
     ) -> None:
-        """`error` is None, or the description (perhaps empty) of the status "error"; `info` is the ring's word."""
+        """`error` is None, or the description (perhaps empty) of the status "error".
+
+        `info` is the word under which the ring keeps spans of the tracer's scope.
+        """
         self.name: Final = name
         self.kind: Final = kind
         self.attributes: Final = attributes

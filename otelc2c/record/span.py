@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry import trace
 from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
-from opentelemetry.util.types import Attributes, AnyValue
+from opentelemetry.util.types import AnyValue, Attributes
 
 from otelc2c import guard
 from otelc2c.record import wire

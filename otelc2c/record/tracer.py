@@ -5,7 +5,7 @@ process, and all its spans count from there, so that they never contradict each 
 """
 
 from collections.abc import Mapping, Sequence
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 from typing import Any
 
 from opentelemetry import trace
@@ -26,6 +26,7 @@ from otelc2c.record.shape import Shape
 from otelc2c.record.span import Parent, Span, clock_now, parent_of
 
 _pack_new = wire.pack_new_identity
+_bits = ids.bits
 _ID, _START, _END = wire.ID, wire.START, wire.END
 _TRACE, _PARENT, _LOCAL, _REMOTE = wire.TRACE, wire.PARENT, wire.FLAGS_LOCAL, wire.FLAGS_REMOTE
 
@@ -80,13 +81,13 @@ class Tracer(trace.Tracer):
         """
         pipeline = self.pipeline
         inline = pipeline.inline
-        clock = clock_now()
+        clock = time_ns() - perf_counter_ns()
         if inline is None or not pipeline.ours or (parent is not None and type(parent) is not Parent):
             context = self._context_below(parent)
             return self._begin(parent, clock, start_ns + clock, name, kind, attributes or {}, (), context)
         if parent is None:
-            trace_id = ids.new_trace_id()
-            sampled = inline.root(trace_id)
+            trace_id = (_bits(128) or 1).to_bytes(16, "big")
+            sampled = inline.root(trace_id) if inline.always is None else inline.always
             flags, state, head = 2 | sampled, None, _TRACE + trace_id + _LOCAL
         else:
             trace_id, parent_id, flags, state, remote = parent
@@ -96,7 +97,7 @@ class Tracer(trace.Tracer):
             if state:
                 head += wire.field(b"\x1a", wire.text(state.to_header()))
         recording = sampled and pipeline.put is not None
-        span_id = ids.new_span_id()
+        span_id = (_bits(64) or 1).to_bytes(8, "big")
         return Span(
             self, pipeline, trace_id, span_id, parent, head, flags, state, recording, clock, start_ns + clock
         )
@@ -110,7 +111,7 @@ class Tracer(trace.Tracer):
                 self,
                 pipeline,
                 parent.trace_id,
-                ids.new_span_id(),
+                (_bits(64) or 1).to_bytes(8, "big"),
                 parent.span_id,
                 (parent.child_head or parent.head_of_children()) if recording else b"",
                 parent.flags,
@@ -136,7 +137,7 @@ class Tracer(trace.Tracer):
                     return
                 if len(extra) <= shape.room:
                     clock = parent.clock
-                    bits = ids.bits(64) or 1
+                    bits = _bits(64) or 1
                     identity = _pack_new(_ID, bits, _START, start_ns + clock, _END, end_ns + clock)
                     head = parent.child_head or parent.head_of_children()
                     pipeline.put(shape.info, head + identity + shape.body + extra)  # type: ignore[misc]
@@ -153,9 +154,7 @@ class Tracer(trace.Tracer):
     ) -> Span:
         attributes = {**shape.attributes, **wire.read_attributes(extra)}
         context = self._context_below(parent)
-        span = self._begin(
-            parent, clock, start_ns + clock, shape.name, shape.kind, attributes, (), context
-        )
+        span = self._begin(parent, clock, start_ns + clock, shape.name, shape.kind, attributes, (), context)
         span.shape = shape
         return span
 

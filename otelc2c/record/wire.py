@@ -16,9 +16,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-AnyValue: TypeAlias = (
-    "str | bool | int | float | bytes | None | Sequence[AnyValue] | Mapping[str, AnyValue]"
-)
+AnyValue: TypeAlias = "str | bool | int | float | bytes | Sequence[AnyValue] | Mapping[str, AnyValue] | None"
 
 # Tags of the field that holds attributes, a message each.
 SPAN_ATTRIBUTE: Final = b"\x4a"
@@ -176,7 +174,7 @@ def span_identity(span_id: bytes, start_ns: int, end_ns: int) -> bytes:
 
 
 def span_body(name: str, kind: int, status: int = 0, description: str | None = None) -> bytes:
-    """Name, kind and status. `kind` and `status` are OpenTelemetry's API numbers; OTLP counts kinds from one."""
+    """Name, kind and status, by the numbers of OpenTelemetry's API; OTLP counts kinds from one."""
     message = field(b"\x12", text(description)) if description else b""
     if status:
         message += b"\x18" + varint(status)
