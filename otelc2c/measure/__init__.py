@@ -1,1 +1,1 @@
-"""Who times what a request does."""
+"""Who times: requests, views, renderings, and the servers that run them."""

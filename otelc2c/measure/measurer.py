@@ -1,0 +1,190 @@
+"""What measures the requests of a process: made once at start, and installed where hooks look for it."""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from opentelemetry.trace import SpanKind
+
+from otelc2c import catalog
+from otelc2c.measure.excluded import Excluded
+from otelc2c.measure.headers import Captured
+from otelc2c.measure.http import (
+    METHODS,
+    OTHER,
+    PROTOCOLS,
+    SCHEMES,
+    Bounded,
+    SpanAttributes,
+    original_method,
+    status_code,
+)
+from otelc2c.measure.operation import Operation
+from otelc2c.measure.propagation import Propagation
+from otelc2c.record.cells import Store
+from otelc2c.record.own import Adds, OwnHistogram, OwnUpDownCounter, Records
+from otelc2c.record.shape import Shape
+from otelc2c.record.span import Span
+from otelc2c.record.streams import DEFAULT_LIMIT
+from otelc2c.record.tracer import Tracer
+from otelc2c.record.views import Views
+from otelc2c.settings import Settings
+
+_MOST_OUTCOMES: Final = 2000
+
+
+class Instruments(NamedTuple):
+    """The metrics of requests and their parts."""
+
+    duration: OwnHistogram
+    active: OwnUpDownCounter
+    view: OwnHistogram
+    render: OwnHistogram
+
+    @classmethod
+    def of(cls, store: Store, limit: int = DEFAULT_LIMIT, views: Views | None = None) -> "Instruments":
+        """The same in `store`, each with at most `limit` attribute sets, as `views` want them."""
+        return cls(
+            OwnHistogram(store, catalog.HTTP_SERVER_REQUEST_DURATION, limit, views),
+            OwnUpDownCounter(store, catalog.HTTP_SERVER_ACTIVE_REQUESTS, limit, views),
+            OwnHistogram(store, catalog.VIEW_DURATION, limit, views),
+            OwnHistogram(store, catalog.RENDER_DURATION, limit, views),
+        )
+
+
+class Outcome(NamedTuple):
+    """How a request ended, which gives both its metric and its span."""
+
+    cell: Records
+    shape: Shape
+
+
+Ending = tuple[str | None, str | None, str | None, bool]
+"""Route, status line, type of the exception that counts, and whether a span of others stands around."""
+
+
+class Entry:
+    """Requests of one method, scheme and protocol version, each from a closed set."""
+
+    __slots__ = ("_duration", "_tracer", "active", "method", "original", "outcomes", "protocol", "scheme")
+
+    def __init__(
+        self, tracer: Tracer, instruments: Instruments, method: str, scheme: str, protocol: str | None
+    ) -> None:
+        """`method` is as the caller sent it."""
+        self._tracer = tracer
+        self._duration = instruments.duration
+        self.method: Final = method if method in METHODS else OTHER
+        self.scheme: Final = scheme
+        self.protocol: Final = protocol
+        self.original: Final = b"" if self.method is method else original_method(method)
+        self.active: Final[Adds] = instruments.active.cell((self.method, scheme))
+        self.outcomes: Final[Bounded[Ending, Outcome]] = Bounded(self._outcome, _MOST_OUTCOMES)
+
+    def name(self, route: str | None) -> str:
+        """The name of a server span; without a route it is the method alone, never the path (F-70)."""
+        method = "HTTP" if self.method is OTHER else self.method
+        return method if route is None else f"{method} {route}"
+
+    def attributes_at_start(self) -> dict[str, Any]:
+        """What samplers and processors may want to know before the request is routed."""
+        return {"http.request.method": self.method, "url.scheme": self.scheme}
+
+    def _outcome(self, key: Ending) -> Outcome:
+        route, status, error, internal = key
+        code = status_code(status)
+        if error is None and code is None:
+            error = OTHER
+        elif error is None and code is not None and code >= 500:
+            error = str(code)
+        attributes = {
+            catalog.HTTP_REQUEST_METHOD: self.method,
+            catalog.URL_SCHEME: self.scheme,
+            catalog.HTTP_ROUTE: route,
+            catalog.HTTP_RESPONSE_STATUS_CODE: code,
+            catalog.NETWORK_PROTOCOL_VERSION: self.protocol,
+            catalog.ERROR_TYPE: error,
+        }
+        known = {name: value for name, value in attributes.items() if value is not None}
+        kind = SpanKind.INTERNAL if internal else SpanKind.SERVER
+        shape = self._tracer.shape(self.name(route), kind, known, None if error is None else "")
+        cell = self._duration.cell((self.method, self.scheme, route, code, self.protocol, error))
+        return Outcome(cell, shape)
+
+
+class Measurer:
+    """All that hooks need: settings as values, the tracer, the instruments, and bounded caches of both."""
+
+    def __init__(self, settings: Settings, tracer: Tracer, instruments: Instruments) -> None:
+        """Raises `re.error` for a pattern that is no regular expression, which settings do not let pass."""
+        self.tracer: Final = tracer
+        self.instruments: Final = instruments
+        urls = tuple(dict.fromkeys((*settings.wsgi_excluded_urls, *settings.pyramid_excluded_urls)))
+        self.excluded: Final = Excluded(settings.excluded_urls, urls)
+        self.propagation: Final = Propagation(settings.propagators)
+        self.attributes: Final = SpanAttributes(settings.redacted_query)
+        self.captured: Final = Captured(
+            settings.capture_request_headers, settings.capture_response_headers, settings.sanitize_headers
+        )
+        self.views: Final = Operation(tracer, instruments.view, "view", "code.function.name")
+        self.renders: Final = Operation(tracer, instruments.render, "render", catalog.RENDERER)
+        self.response_headers: Final = tuple(
+            (name, name.lower(), _FORMS[name]) for name in settings.response_headers
+        )
+        self._same: dict[tuple[str, str, str | None], Entry] = {}
+        self.entries: Final[Bounded[tuple[str, str, str], Entry]] = Bounded(self._entry)
+
+    def _entry(self, key: tuple[str, str, str]) -> Entry:
+        method, scheme, protocol = key
+        scheme = scheme if scheme in SCHEMES else OTHER
+        version = PROTOCOLS.get(protocol)
+        if method not in METHODS:
+            # What is beside the closed set differs in its name alone, so its numbers are shared.
+            return self._new(method, scheme, version)
+        same = self._same.get((method, scheme, version))
+        if same is None:
+            same = self._same[method, scheme, version] = self._new(method, scheme, version)
+        return same
+
+    def _new(self, method: str, scheme: str, version: str | None) -> Entry:
+        return Entry(self.tracer, self.instruments, method, scheme, version)
+
+
+def _request_id(span: Span) -> str:
+    return span.trace_id.hex()
+
+
+def _trace_response(span: Span) -> str:
+    return f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{span.flags:02x}"
+
+
+_FORMS: Final[dict[str, Callable[[Span], str]]] = {
+    "X-Request-ID": _request_id,
+    "traceresponse": _trace_response,
+}
+
+
+class _Installed:
+    """The one place that hooks read. Without a measurer they pass everything through."""
+
+    def __init__(self) -> None:
+        self.measurer: Measurer | None = None
+        self.forks = 0
+        """How many forks lie between this process and the one that imported this."""
+
+    def after_fork(self) -> None:
+        self.forks += 1
+
+
+installed: Final = _Installed()
+os.register_at_fork(after_in_child=installed.after_fork)
+
+
+def install(measurer: Measurer) -> None:
+    """Have all requests that begin from now on measured by `measurer`."""
+    installed.measurer = measurer
+
+
+def uninstall() -> None:
+    """Measure no further request. Those that have begun end as they would."""
+    installed.measurer = None

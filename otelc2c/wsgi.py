@@ -1,0 +1,153 @@
+"""The outermost layer of any WSGI application.
+
+What goes through it is not changed: neither the body, nor the status, nor the application's list of
+headers, nor what it raises (PEP 3333; F-74, F-78, F-79). The answer gets one header more.
+"""
+
+from collections.abc import Callable, Iterable
+from time import perf_counter_ns
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    set_span_in_context,
+)
+
+from otelc2c import context
+from otelc2c.guard import swallowed
+from otelc2c.measure.bodies import follow
+from otelc2c.measure.measurer import Entry, Measurer, installed
+from otelc2c.measure.request import KEY, Environ, Request, StartResponse
+from otelc2c.record import ids
+from otelc2c.record.span import Parent, Span
+
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class Quiet:
+    """A request that is left out: nothing below it is recorded either."""
+
+    quiet: Final = True
+    open = True
+
+    def __init__(self, start_response: StartResponse) -> None:
+        self.start_response = start_response
+        above = SpanContext(ids.bits(128) or 1, ids.bits(64) or 1, is_remote=False)
+        values = {**otel_context.get_current(), _SUPPRESS_INSTRUMENTATION_KEY: True}
+        self._token = otel_context.attach(set_span_in_context(NonRecordingSpan(above), Context(values)))
+
+    def finish(self) -> None:
+        """End, with the application's call."""
+        self.open = False
+        otel_context.detach(self._token)
+
+    def failed(self, _error: BaseException) -> None:
+        """End with what the application let pass."""
+        self.finish()
+
+
+def serve(
+    measurer: Measurer, application: Application, environ: Environ, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Call the application and measure its request, unless a layer further out measures it already."""
+    request = _begin(measurer, environ, start_response)
+    if request is None:
+        return application(environ, start_response)
+    try:
+        body = application(environ, request.start_response)
+    except BaseException as error:
+        request.failed(error)
+        raise
+    kind = type(body)
+    if kind is list or kind is tuple or isinstance(request, Quiet):
+        request.finish()
+        return body
+    return _followed(body, request, environ)
+
+
+def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) -> Request | Quiet | None:
+    try:
+        before = environ.get(KEY)
+        if before is not None and before.open:
+            return None
+        start_ns = perf_counter_ns()
+        if measurer.excluded(environ):
+            quiet = environ[KEY] = Quiet(start_response)
+            return quiet
+        get = environ.get
+        entry = measurer.entries[
+            get("REQUEST_METHOD", ""), get("wsgi.url_scheme", ""), get("SERVER_PROTOCOL", "")
+        ]
+        incoming = measurer.propagation.incoming(environ)
+        outer = context.current_span()
+        tracer = measurer.tracer
+        if outer is INVALID_SPAN and not tracer.attributes_at_start:
+            span = tracer.open(incoming.parent, start_ns)
+            request = Request(measurer, environ, start_response, entry, span, start_ns)
+        else:
+            parent = _outer_parent(outer)
+            span = _open_asked(measurer, entry, parent or incoming.parent, start_ns, parent is not None)
+            request = Request(measurer, environ, start_response, entry, span, start_ns)
+            request.internal = parent is not None
+        request.baggage = incoming.context
+        request.enter()
+        environ[KEY] = request
+        entry.active.add(1)
+    except Exception as error:
+        swallowed("wsgi", error)
+        return None
+    return request
+
+
+def _outer_parent(outer: Any) -> Any:
+    """The span of somebody else that stands around the request; None for one that was left behind."""
+    if not outer.get_span_context().is_valid or (type(outer) is Span and outer.ended_ns):
+        return None
+    return outer
+
+
+def _open_asked(
+    measurer: Measurer, entry: Entry, parent: Any | Parent | None, start_ns: int, internal: bool
+) -> Span:
+    """Begin a span of which somebody wants to know a name and attributes when it begins."""
+    kind = SpanKind.INTERNAL if internal else SpanKind.SERVER
+    return measurer.tracer.open(parent, start_ns, entry.name(None), entry.attributes_at_start(), kind)
+
+
+def _followed(body: Any, request: Request, environ: Environ) -> Iterable[bytes]:
+    request.leave()
+    try:
+        found: Iterable[bytes] = follow(body, request, environ.get("wsgi.file_wrapper"))
+    except Exception as error:
+        request.finish()
+        swallowed("wsgi", error)
+        return body  # type: ignore[no-any-return]
+    return found
+
+
+class Measured:
+    """An application as a server calls it: what it has besides the call is that of the application."""
+
+    def __init__(self, application: Application) -> None:
+        self.__wrapped__ = application
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        measurer = installed.measurer
+        if measurer is None:
+            return self.__wrapped__(environ, start_response)
+        return serve(measurer, self.__wrapped__, environ, start_response)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+
+def measured(application: Any) -> Any:
+    """The application with this layer around it; as it is where that cannot be, or is already so."""
+    if isinstance(application, Measured) or not callable(application):
+        return application
+    return Measured(application)
