@@ -21,8 +21,8 @@ _T = TypeVar("_T")
 
 SAY_EVERY: Final = 60.0
 """Seconds between two lines about the same place."""
-_MAX_LINE: Final = 1024
-"""Bytes of one line: below what a pipe takes at once (PIPE_BUF), so lines never mix."""
+_MAX_LINE: Final = 4096
+"""Bytes of one line: what a pipe takes at once (PIPE_BUF), so lines never mix and never wait."""
 _STDERR: Final = 2
 
 # gevent replaces `select.poll` in workers; ours must be the real one, taken before that.
@@ -95,7 +95,7 @@ def swallowed(where: str, error: Exception) -> None:
     if callback is not None:
         try:
             callback()
-        except Exception:  # noqa: BLE001, S110 - nobody is left to tell
+        except Exception:
             pass
     if _state.strict:
         raise error
@@ -120,7 +120,7 @@ def _described(error: Exception) -> str:
     """Type and message of `error`, whose own text may fail as well."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - any method of a foreign class may run here
+    except Exception:
         text = "(its message cannot be made)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -139,12 +139,12 @@ def say(text: str) -> bool:
         if not any(event & select.POLLOUT for _, event in ready.poll(0)):
             return False
         os.write(_STDERR, line)
-    except Exception:  # noqa: BLE001 - telling must never fail
+    except Exception:
         return False
     return True
 
 
-class guard:
+class guard:  # noqa: N801 - read as a word of the language: `with guard("record"):`
     """`with guard("place"):` swallows, counts and says any `Exception` raised inside.
 
     `KeyboardInterrupt`, `SystemExit` and gevent's timeouts are not `Exception`s and pass.
@@ -175,7 +175,7 @@ def guarded(where: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T | None]]
         def call(*args: _P.args, **kwargs: _P.kwargs) -> _T | None:
             try:
                 return function(*args, **kwargs)
-            except Exception as error:  # noqa: BLE001 - this is what a guard is for
+            except Exception as error:
                 swallowed(where, error)
             return None
 

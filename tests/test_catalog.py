@@ -16,7 +16,8 @@ from otelc2c.catalog import Metric
 
 CONVENTIONAL = [metric for metric in catalog.ALL if not metric.name.startswith("otelc2c.")]
 _DOCUMENTED = re.compile(
-    r'^[A-Z_]+: Final = "(?P<name>[^"]+)"\n"""\n(?P<sentence>.*)\nInstrument: (?P<kind>.*)\nUnit: (?P<unit>.*)\n',
+    r'^[A-Z_]+: Final = "(?P<name>[^"]+)"\n"""\n(?P<sentence>.*)\n'
+    r"Instrument: (?P<kind>.*)\nUnit: (?P<unit>.*)\n",
     re.MULTILINE,
 )
 _KINDS = {

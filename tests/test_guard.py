@@ -51,12 +51,12 @@ def test_decorated_function_returns_none_when_it_raised_and_its_value_otherwise(
 
 
 def test_strict_guard_raises_and_still_counts() -> None:
-    with pytest.raises(ValueError, match="^no$") as raised, guard.guard("here"):
+    with pytest.raises(ValueError, match=r"^no$") as raised, guard.guard("here"):
         fail()
     assert raised.value.__context__ is None
-    with pytest.raises(ValueError, match="^no$"):
+    with pytest.raises(ValueError, match=r"^no$"):
         guard.guarded("there")(fail)()
-    with pytest.raises(ValueError, match="^hot$"):
+    with pytest.raises(ValueError, match=r"^hot$"):
         guard.swallowed("path", ValueError("hot"))
     assert guard.total() == 3
 
@@ -93,7 +93,7 @@ def test_a_message_is_one_short_line_whatever_it_contains(capfd: Stderr) -> None
     guard.swallowed("a", ValueError("one\ntwo\x1b[31m\udc80" + "é" * 5000))
     (line,) = _lines(capfd)
     assert r"one\ntwo\x1b[31m\udc80" in line
-    assert len(line.encode()) < 1024
+    assert len(line.encode()) < 4096
 
 
 class _Silent(Exception):

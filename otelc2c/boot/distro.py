@@ -36,7 +36,7 @@ class Distro(BaseDistro):  # type: ignore[misc]
         """What was asked for, as it was when the process began."""
         return self.report.settings
 
-    def _configure(self, **kwargs: Any) -> None:
+    def _configure(self, **_: Any) -> None:
         """Make sure that our configurator follows, where several are installed and none was named.
 
         The launcher reads the variable after this, and has no other way to be told.
@@ -71,7 +71,7 @@ class Distro(BaseDistro):  # type: ignore[misc]
             return by_version(name, error.conflict) or Instrumentor(name, "failed", str(error))
         except ModuleNotFoundError as error:
             return missing(name, error)
-        except Exception as error:  # noqa: BLE001 - the failure of one must not stop the others
+        except Exception as error:
             return Instrumentor(name, "failed", f"{type(error).__name__}: {error}")
         return Instrumentor(name, "active")
 
@@ -79,7 +79,9 @@ class Distro(BaseDistro):  # type: ignore[misc]
 def finish() -> None:
     """Say once what was started; called by the launcher after everything else.
 
-    Raises `SystemExit` when something that was asked for cannot work and the settings are strict.
+    Ends the process when something that was asked for cannot work and the settings are strict.
     """
     with guard.guard("boot.report"):
-        Distro().report.announce()
+        report = Distro().report
+        report.finished = True
+        report.announce()

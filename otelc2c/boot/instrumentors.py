@@ -97,6 +97,6 @@ def imported(entry: EntryPoint) -> Instrumentor:
         found = by_version(entry.name, dependencies_of(entry.load()()))
     except ModuleNotFoundError as error:
         return missing(entry.name, error)
-    except Exception as error:  # noqa: BLE001 - any code may run when a module is imported
+    except Exception as error:
         return Instrumentor(entry.name, "failed", f"{type(error).__name__}: {error}")
     return found or Instrumentor(entry.name, "ready")

@@ -3,8 +3,11 @@
 The same facts are one line on standard error at each start and the table of `otelc2c doctor`.
 """
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from types import FrameType
 from typing import NamedTuple
 
 from otelc2c import guard
@@ -47,6 +50,8 @@ class StartReport:
         self.installed = installed or Installed()
         self.launched = False
         """Whether the launcher chose our distribution."""
+        self.finished = False
+        """Whether the launcher has come to its end, so that what was not loaded never will be."""
         self.joined = False
         """Set it where a process joins a pod that is there: it has nothing new to say."""
         self.service = _service(settings)
@@ -86,7 +91,7 @@ class StartReport:
         return [self._loaded.get(name) or self._missed(what) for name, what in self._survey.items()]
 
     def _missed(self, what: Instrumentor) -> Instrumentor:
-        if self.launched and what.state == "ready":
+        if self.launched and self.finished and what.state == "ready":
             return Instrumentor(what.name, "failed", "it was not loaded")
         return what
 
@@ -189,12 +194,31 @@ class StartReport:
         return guard.say(self.line())
 
     def refuse_if_strict(self) -> None:
-        """Raise `SystemExit` with all problems when there are some and the settings are strict."""
-        if self.settings.strict and not self.settings.disabled and self.problems:
-            every = "".join(f"\n  {problem}" for problem in self.problems)
-            raise SystemExit(
-                f"{NAME}: does not start, because OTELC2C_STRICT is set and this cannot work:{every}"
-            )
+        """Raise `SystemExit` with all problems when there are some and the settings are strict.
+
+        While the interpreter itself is being started, an exception would end in a "fatal error"
+        of many lines; there the problems are said, and the process ends with code 1.
+        """
+        problems = self.problems
+        if not self.settings.strict or self.settings.disabled or not problems:
+            return
+        said = [
+            "does not start, because OTELC2C_STRICT is set and this cannot work:",
+            *map(str, problems),
+        ]
+        if _interpreter_is_starting():
+            for line in said:
+                guard.say(line)
+            os._exit(1)
+        raise SystemExit(f"{NAME}: " + "\n  ".join(said))
+
+
+def _interpreter_is_starting() -> bool:
+    """Whether we were called by a `sitecustomize` that the module `site` imports."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__") != "site":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _service(settings: Settings) -> str:

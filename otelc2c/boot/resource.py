@@ -85,7 +85,7 @@ def build_resource(
     for name, entry in _detectors(settings, installed or Installed()):
         try:
             found = found.merge(_of_pod(entry.load()().detect()))
-        except Exception as error:  # noqa: BLE001 - any code may run in a detector
+        except Exception as error:
             problems.append(Problem("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", f"{name}: {error}"))
     attributes: dict[str, str] = {service_attributes.SERVICE_INSTANCE_ID: instance_id}
     attributes.update(settings.resource_attributes)

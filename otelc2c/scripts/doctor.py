@@ -33,8 +33,8 @@ def doctor(environ: MutableMapping[str, str], out: TextIO | None = None) -> int:
     settings = Settings.from_environ(environ)
     _make_importable(settings, environ)
     # Only now, because these imports fail where a propagator is not installed.
-    from otelc2c.boot.instrumentors import imported  # noqa: PLC0415
-    from otelc2c.boot.report import StartReport  # noqa: PLC0415
+    from otelc2c.boot.instrumentors import imported
+    from otelc2c.boot.report import StartReport
 
     report = StartReport(settings)
     for what in report.instrumentors:
@@ -128,7 +128,7 @@ def page(settings: Settings) -> Iterable[Check]:
 
 
 def _is_ours(host: str, port: int) -> bool:
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - asked, not bound
     url = f"http://[{local}]:{port}/metrics" if ":" in local else f"http://{local}:{port}/metrics"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -140,9 +140,9 @@ def _is_ours(host: str, port: int) -> bool:
 
 def folder(settings: Settings) -> Iterable[Check]:
     """Whether the folder of a pod can be made; it is made, and removed at once."""
-    from otelc2c.boot.life import ring_bytes  # noqa: PLC0415
-    from otelc2c.record import folder as folders  # noqa: PLC0415
-    from otelc2c.record.layout import CHUNK_BYTES, HEADER_BYTES  # noqa: PLC0415
+    from otelc2c.boot.life import ring_bytes
+    from otelc2c.record import folder as folders
+    from otelc2c.record.layout import CHUNK_BYTES, HEADER_BYTES
 
     parents = (settings.folder,) if settings.folder else folders.default_parents()
     try:

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, rest = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
     if parsed.command == "demo":
         # The demonstration needs packages that a service need not have.
-        from otelc2c.scripts.demo import demo  # noqa: PLC0415
+        from otelc2c.scripts.demo import demo
 
         return demo(rest)
     if rest:

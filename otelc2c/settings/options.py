@@ -113,7 +113,7 @@ def _settle(reading: Reading, environ: Mapping[str, str]) -> None:
     if "metrics_exporters" not in sources and "otlp_metrics.endpoint" in sources:
         values["metrics_exporters"] = ("prometheus", "otlp")
     if "prometheus_host" not in sources and sources.get("prometheus_port") == "C2C_PROMETHEUS_PORT":
-        values["prometheus_host"] = "0.0.0.0"  # as c2cwsgiutils does with this variable
+        values["prometheus_host"] = "0.0.0.0"  # noqa: S104 - as c2cwsgiutils does with its variable
     queue = values.get("bsp_max_queue_size", 2048)
     if values.get("bsp_max_export_batch_size", 512) > queue:
         if "bsp_max_export_batch_size" in sources:

@@ -36,7 +36,7 @@ class Syntax(NamedTuple, Generic[T]):
 
 
 def _simple(words: str, read: Callable[[str], T], unit: str = "") -> Syntax[T]:
-    return Syntax(words, lambda text, complain: read(text), unit)
+    return Syntax(words, lambda text, _: read(text), unit)
 
 
 def _boolean(text: str) -> bool:

@@ -91,6 +91,6 @@ class PodOptions:
         "OTEL_PYTHON_CONFIGURATOR",
         syntax=parsers.TEXT,
         default=None,
-        says="Which of several installed configurators is used; ours is `otelc2c`, and follows our distribution.",
+        says="Which of several installed configurators is used; ours follows our distribution by itself.",
         unset="the first one found",
     )

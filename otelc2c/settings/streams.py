@@ -89,6 +89,7 @@ def _views(text: str, complain: Complain) -> tuple[View, ...]:
 
 
 VIEWS: Final = Syntax(
-    "`selector:action,action;selector:action` (`drop`, `name=n`, `keys=a\\|b`, `exclude=a\\|b`, `buckets=0.1\\|1`)",
+    "`selector:action,action;selector:action`, where an action is `drop`, `name=n`, `keys=a\\|b`, "
+    "`exclude=a\\|b` or `buckets=0.1\\|1`",
     _views,
 )

@@ -1,5 +1,7 @@
 """The start report: one line that cannot be lost, and the reason to refuse a start."""
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -144,6 +146,8 @@ def test_an_instrumentation_that_the_launcher_never_reached_has_failed() -> None
     found = report({}, entry_point(INSTRUMENTORS, "a"))
     assert [what.state for what in found.instrumentors] == ["ready"]
     found.launched = True
+    assert found.problems == ()
+    found.finished = True
     assert [what.state for what in found.instrumentors] == ["failed"]
 
 
@@ -182,6 +186,29 @@ def test_strict_refuses_with_every_problem_named() -> None:
     assert "OTELC2C_STRICT" in message
     assert "OTELC2C_RELAY: must be one of process, thread, off" in message
     assert "OTEL_PROPAGATORS: 'b3' is not installed" in message
+
+
+def test_a_refused_start_of_an_interpreter_is_told_in_plain_lines(tmp_path: Path) -> None:
+    """An exception out of sitecustomize would be called a fatal error of Python, with a traceback."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from otelc2c.boot.report import StartReport\n"
+        "from otelc2c.settings import Settings\n"
+        "settings = Settings.from_environ({'OTELC2C_STRICT': 'true', 'OTELC2C_RELAY': 'x'})\n"
+        "StartReport(settings).refuse_if_strict()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "print('started')"],
+        env={"PYTHONPATH": f"{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "otelc2c: does not start, because OTELC2C_STRICT is set and this cannot work:",
+        "otelc2c: OTELC2C_RELAY: must be one of process, thread, off, not 'x'; ignored",
+    ]
 
 
 @pytest.mark.parametrize(

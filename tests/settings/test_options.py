@@ -11,6 +11,7 @@ from otelc2c.settings import Problem, QueryPolicy, Settings, View, reference, va
 
 PAIRS_WITHOUT_MEANING = {"PATH": "/bin", "HOME": "/root"}
 
+CAPTURE = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_"
 VALUES: list[tuple[str, str, str, Any]] = [
     ("OTEL_SDK_DISABLED", "TRUE", "disabled", True),
     ("OTEL_SDK_DISABLED", "false", "disabled", False),
@@ -65,10 +66,11 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("OTEL_PYTHON_EXCLUDED_URLS", "a.*b,c", "pyramid_excluded_urls", ("a.*b", "c")),
     ("OTEL_PYTHON_WSGI_EXCLUDED_URLS", "w", "wsgi_excluded_urls", ("w",)),
     ("OTEL_PYTHON_PYRAMID_EXCLUDED_URLS", "p", "pyramid_excluded_urls", ("p",)),
-    ("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", "x-.*", "capture_request_headers", ("x-.*",)),
-    ("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE", "etag", "capture_response_headers", ("etag",)),
-    ("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS", "cookie", "sanitize_headers", ("cookie",)),
-    ("OTELC2C_RESPONSE_HEADERS", "TraceResponse,x-request-id", "response_headers", ("traceresponse", "X-Request-ID")),
+    (CAPTURE + "SERVER_REQUEST", "x-.*", "capture_request_headers", ("x-.*",)),
+    (CAPTURE + "SERVER_RESPONSE", "etag", "capture_response_headers", ("etag",)),
+    (CAPTURE + "SANITIZE_FIELDS", "cookie", "sanitize_headers", ("cookie",)),
+    ("OTELC2C_RESPONSE_HEADERS", "TraceResponse,x-request-id", "response_headers",
+     ("traceresponse", "X-Request-ID")),
     ("OTELC2C_RESPONSE_HEADERS", "none", "response_headers", ()),
     ("OTELC2C_REDACTED_QUERY", "none", "redacted_query", QueryPolicy(False)),
     ("OTELC2C_REDACTED_QUERY", "true", "redacted_query", QueryPolicy(True)),
@@ -145,7 +147,7 @@ WRONG: list[tuple[str, str, str, str]] = [
     ("OTEL_BSP_SCHEDULE_DELAY", "-1", "bsp_schedule_delay", "0 or more"),
     ("OTEL_BSP_MAX_QUEUE_SIZE", "-1", "bsp_max_queue_size", "1 or more"),
     ("OTEL_BSP_MAX_QUEUE_SIZE", "1e3", "bsp_max_queue_size", "whole number"),
-    ("OTEL_BSP_MAX_QUEUE_SIZE", "９", "bsp_max_queue_size", "whole number"),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "\uff19", "bsp_max_queue_size", "whole number"),
     ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9999", "bsp_max_export_batch_size", "above OTEL_BSP_MAX_QUEUE_SIZE"),
     ("OTEL_METRIC_EXPORT_INTERVAL", "0", "metric_export_interval", "1 or more"),
     ("OTEL_METRICS_EXEMPLAR_FILTER", "some", "exemplar_filter", "one of trace_based"),
