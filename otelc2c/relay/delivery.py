@@ -31,7 +31,7 @@ class Exporter(Protocol):
 
 
 class Delivery:
-    """Tries one exporter, counts, waits between failures, and tells the operator twice: at the start and the end."""
+    """Tries one exporter, counts, waits between failures, and tells the operator when they begin and end."""
 
     def __init__(
         self,
@@ -41,7 +41,6 @@ class Delivery:
         what: str = "spans",
         exported: Metric = catalog.SDK_SPAN_EXPORTED,
         inflight: Metric = catalog.SDK_SPAN_INFLIGHT,
-        say: Callable[[str], object] = guard.say,
         clock: Callable[[], float] = time.monotonic,
         backoff: Backoff | None = None,
     ) -> None:
@@ -53,7 +52,7 @@ class Delivery:
         self._what = what
         self._exported = exported
         self._inflight = inflight
-        self._say = say
+        self._say = guard.say
         self._clock = clock
         self._backoff = backoff or Backoff()
         self._failing_since: float | None = None
