@@ -226,7 +226,7 @@ class MeterProvider(api.MeterProvider):
         schema_url: str | None = None,
         attributes: Attributes = None,
     ) -> api.Meter:
-        """The meter of a scope, always the same one; one that does nothing without a name or after the end."""
+        """The meter of a scope, always the same; without a name or after the end, one that does nothing."""
         if self._closed:
             _logger.warning("A shutdown `MeterProvider` can not provide a `Meter`")
             return NoOpMeter(name, version=version, schema_url=schema_url)

@@ -1,7 +1,8 @@
 """Views: what becomes of an instrument's measurements before they reach the cells.
 
 A rule selects instruments and changes their streams (metrics SDK specification, "View"). Rules
-come from `OTELC2C_VIEWS`, or from code as the SDK's `View` objects; both end as `ViewRule`. `Views.plans` answers with the streams of one instrument.
+come from `OTELC2C_VIEWS`, or from code as the SDK's `View` objects; both end as `ViewRule`.
+`Views.plans` answers with the streams of one instrument.
 """
 
 import logging
@@ -207,10 +208,11 @@ class Views:
 
 
 def _fits(rule: ViewRule, asked: Instrument) -> bool:
-    histogram = rule.aggregation == "histogram" or rule.bounds is not None
-    if histogram and not rule.drop and asked.kind.startswith("observable_"):
+    histogram = not rule.drop and _kind(rule, asked.kind) == "histogram"
+    if histogram and asked.kind.startswith("observable_"):
         _logger.warning(
-            "View %s and instrument %s will produce semantic errors when matched, the view has not been applied.",
+            "View %s and instrument %s will produce semantic errors when matched, "
+            "the view has not been applied.",
             rule,
             asked.name,
         )

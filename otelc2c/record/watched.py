@@ -45,7 +45,8 @@ class Watched:
                 for observation in ask(options):
                     self._take(seen, observation)
             except Exception:
-                self._complain()
+                if self._may_say():
+                    _logger.exception("Callback failed for instrument %s.", self.name)
         for cell, value in seen.values():
             _show(cell, value)
         for key, cell in self._shown.items():
@@ -80,11 +81,12 @@ class Watched:
             else:
                 seen[id(cell)] = (cell, value)
 
-    def _complain(self) -> None:
+    def _may_say(self) -> bool:
         now = time.monotonic()
-        if now - self._said >= SAY_EVERY:
-            self._said = now
-            _logger.exception("Callback failed for instrument %s.", self.name)
+        if now - self._said < SAY_EVERY:
+            return False
+        self._said = now
+        return True
 
 
 def _show(cell: StreamCell, value: int | float) -> None:

@@ -1,6 +1,6 @@
 """Attribute sets: what can be recorded of them, and their keys."""
 
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from otelc2c.record.attribute_sets import clean, key_of
 
 
-class Color(str, Enum):
+class Color(StrEnum):
     """Text with a class of its own."""
 
     RED = "red"

@@ -13,8 +13,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 def interpreters(version: str) -> list[str]:
     """All ways to an interpreter of that version on this machine, free-threaded builds included."""
     found = [shutil.which(f"python{version}"), shutil.which(f"python{version}t")]
-    for path in sorted(Path.home().glob(f".pyenv/versions/{version}*/bin/python{version}")):
-        found.append(str(path))
+    found += map(str, sorted(Path.home().glob(f".pyenv/versions/{version}*/bin/python{version}")))
     return [path for path in found if path is not None and _runs(path, version)]
 
 

@@ -231,10 +231,10 @@ class TestFork:
         observer.add(_watched(store, Callback()))
         observer.before_fork()
         observer.after_fork_in_parent()
-        assert observer.running
+        assert observer.observe_now()
         observer.before_fork()
         observer.after_fork_in_child()
-        assert not observer.running
+        assert not observer.observe_now()
         mine = Callback()
         observer.add(_watched(store, mine))
         assert observer.observe_now()

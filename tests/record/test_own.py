@@ -8,7 +8,7 @@ from otelc2c.record.cells import Store
 from otelc2c.record.merging import families_of
 from otelc2c.record.own import SCOPE, OwnCounter, OwnGauge, OwnHistogram, OwnUpDownCounter
 from otelc2c.record.points import OVERFLOW, Distribution, Family
-from otelc2c.record.views import Views, ViewRule
+from otelc2c.record.views import ViewRule, Views
 
 COUNTER = Metric("c", "counter", "{x}", "Counts.", ("a", "b"))
 LATENCY = Metric("h", "histogram", "s", "Takes.", ("a",), (1.0, 2.0))
