@@ -11,7 +11,8 @@ from otelc2c import guard
 from otelc2c.boot.distro import Distro
 from otelc2c.boot.life import Life
 from otelc2c.boot.resource import build_resource, new_instance_id
-from otelc2c.boot.tracing import tracer_provider
+from otelc2c.boot.tracing import own_tracer, tracer_provider
+from otelc2c.measure.measurer import Instruments, Measurer, install
 from otelc2c.record.meter import MeterProvider
 from otelc2c.settings import Problem, Settings
 
@@ -47,6 +48,11 @@ class Started:
             observe_interval=settings.observe_interval,
             flush=self.life.flush,
         )
+        self.measurer = Measurer(
+            settings,
+            own_tracer(self.tracers),
+            Instruments.of(recorder.store, settings.cardinality_limit, self.meters.views),
+        )
         self.life.at_end(lambda: self.meters.observer.observe_now(END_WAITS))
 
 
@@ -66,3 +72,4 @@ class Configurator(_BaseConfigurator):
             distro.report.problem(*problem)
         trace.set_tracer_provider(started.tracers)
         metrics.set_meter_provider(started.meters)
+        install(started.measurer)

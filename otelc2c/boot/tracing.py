@@ -7,11 +7,14 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from otelc2c.record import samplers
+from otelc2c.record.api_spans import ApiTracer
 from otelc2c.record.limits import Limits
+from otelc2c.record.own import SCOPE
 from otelc2c.record.pipeline import RingSink
 from otelc2c.record.provider import TracerProvider
 from otelc2c.record.recorder import Recorder
-from otelc2c.settings import RATIO_SAMPLERS, Problem, Settings
+from otelc2c.record.tracer import Tracer
+from otelc2c.settings import Problem, Settings
 
 
 def tracer_provider(
@@ -19,29 +22,28 @@ def tracer_provider(
 ) -> tuple[trace.TracerProvider, list[Problem]]:
     """A provider that writes to the process' ring, and what was asked for and cannot be had."""
     problems = []
-    ratio = float(settings.traces_sampler_arg or 1.0) if settings.traces_sampler in RATIO_SAMPLERS else 1.0
-    sampler, sentence = samplers.load(settings.traces_sampler, settings.traces_sampler_arg, ratio)
+    sampler, sentence = samplers.load(
+        settings.traces_sampler, settings.traces_sampler_arg, settings.sampling_ratio
+    )
     if sentence:
         problems.append(Problem("OTEL_TRACES_SAMPLER", sentence))
-    sink = RingSink(recorder.ring.put, recorder.store.scope_id) if settings.traces_exporters else None
-    if settings.tracer_provider == "sdk":
-        from otelc2c.record.sdk_provider import sdk_tracer_provider  # noqa: PLC0415 - seldom asked for
-
-        return sdk_tracer_provider(settings, resource, sink), problems
     generator = None
     try:
         generator = _id_generator(settings.id_generator)
     except Exception as error:
         problems.append(Problem("OTEL_PYTHON_ID_GENERATOR", f"{error}; random ids are used"))
-    provider = TracerProvider(
-        sink,
-        sampler,
-        resource,
-        generator,
-        Limits.from_settings(settings),
-        shutdown_on_exit=True,
-    )
-    return provider, problems
+    sink = RingSink(recorder.ring.put, recorder.store.scope_id) if settings.traces_exporters else None
+    if settings.tracer_provider == "sdk":
+        from otelc2c.record.sdk_provider import sdk_tracer_provider
+
+        return sdk_tracer_provider(settings, resource, sink, sampler, generator), problems
+    return TracerProvider(sink, sampler, resource, generator, Limits.from_settings(settings)), problems
+
+
+def own_tracer(provider: trace.TracerProvider) -> Tracer | ApiTracer:
+    """The tracer for our own instruments, of whichever provider there is."""
+    tracer = provider.get_tracer(SCOPE.name, SCOPE.version)
+    return tracer if isinstance(tracer, Tracer) else ApiTracer(tracer)
 
 
 def _id_generator(name: str) -> IdGenerator | None:
