@@ -15,9 +15,9 @@ from otelc2c.relay import names, text
 from otelc2c.relay.names import Name, Translation
 
 _WHERE: Final = "relay.prometheus"
-CHUNK_CHARACTERS: Final = 64 * 1024
+CHUNK_CHARACTERS: Final = 32 * 1024
 """A chunk of the page is handed out as soon as it is this long."""
-_ROWS_AT_ONCE: Final = 32
+_POINTS_AT_ONCE: Final = 32
 _CLASHES_SAID: Final = 100
 """So many clashing names are said, each once."""
 _TEXT_OVERHEAD: Final = 300
@@ -32,12 +32,13 @@ class _Labels(NamedTuple):
     texts: dict[object, str]
 
 
-class _Row(NamedTuple):
-    """One series to render."""
+class _Part(NamedTuple):
+    """The series of one instrument; a metric has several where scopes share a name."""
 
-    labels: str
     instrument: Instrument
-    point: Point
+    texts: Sequence[str]
+    """The label text of each point."""
+    points: Sequence[Point]
 
 
 class Renderer:
@@ -113,19 +114,20 @@ class Renderer:
         for name, members in self._groups(families):
             if not _wanted(name, only):
                 continue
-            rows: Sequence[_Row] = ()
+            parts: Sequence[_Part] = ()
             with guard.guard(_WHERE):
-                rows = self._rows(name, members)
-            if rows:
+                parts = self._parts(name, members)
+            if parts:
                 description = next(
                     (f.instrument.description for f in members if f.instrument.description), ""
                 )
                 yield text.header(name, description, openmetrics=openmetrics)
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                lines = ""
-                with guard.guard(_WHERE):
-                    lines = _lines(name, rows[start : start + _ROWS_AT_ONCE], openmetrics)
-                yield lines
+            for part in parts:
+                for start in range(0, len(part.points), _POINTS_AT_ONCE):
+                    lines = ""
+                    with guard.guard(_WHERE):
+                        lines = _lines(name, part, start, openmetrics)
+                    yield lines
 
     def _groups(self, families: Iterable[Family]) -> Iterator[tuple[Name, list[Family]]]:
         """Families by name and sorted, so that nothing depends on the order of the workers' files.
@@ -161,42 +163,35 @@ class Renderer:
                 f"its name clashes with {other.plain!r} ({other.type})"
             )
 
-    def _rows(self, name: Name, members: Sequence[Family]) -> list[_Row]:
-        """The series of one metric name. Series that became the same by their labels are combined."""
-        with self._lock:
-            rows = self._labelled(name, members)
-        if len({row.labels for row in rows}) == len(rows):
-            return rows
-        unique: dict[str, _Row] = {}
-        for row in rows:
-            before = unique.get(row.labels)
-            if before is not None:
-                add = before.instrument.kind in SUM_KINDS and row.instrument.kind in SUM_KINDS
-                row = before._replace(point=text.combined(before.point, row.point, add=add))
-            unique[row.labels] = row
-        return list(unique.values())
+    def _parts(self, name: Name, members: Sequence[Family]) -> list[_Part]:
+        """The series of one metric name. Series that became the same by their labels are combined.
 
-    def _labelled(self, name: Name, members: Sequence[Family]) -> list[_Row]:
-        known = self._labels.get(name)
-        if known is None:
-            known = self._labels[name] = _Labels((), {})
-        while True:
-            rows, lacking = self._try_labels(known, name.type == "histogram", members)
-            if not lacking:
-                return rows
-            # Every sample shows every label of its metric: with a new one, all texts change.
-            self._cached_bytes -= sum(map(_cost, known.texts.values()))
-            known = self._labels[name] = _Labels(tuple(sorted(lacking.union(known.names))), {})
+        One thread at a time: what this needs beside its result is then needed once only,
+        however many scrapes there are.
+        """
+        with self._lock:
+            known = self._labels.get(name)
+            if known is None:
+                known = self._labels[name] = _Labels((), {})
+            parts, lacking = self._try_labels(known, name.type == "histogram", members)
+            if lacking:
+                # Every sample shows every label of its metric: with a new one, all texts change.
+                self._cached_bytes -= sum(map(_cost, known.texts.values()))
+                known = self._labels[name] = _Labels(tuple(sorted(lacking.union(known.names))), {})
+                parts, _ = self._try_labels(known, name.type == "histogram", members)
+            unique = len({label_text for part in parts for label_text in part.texts})
+            return parts if unique == sum(len(part.texts) for part in parts) else _combined(parts)
 
     def _try_labels(
         self, known: _Labels, histogram: bool, members: Sequence[Family]
-    ) -> tuple[list[_Row], set[str]]:
-        """The rows, or the label names that `known` lacks."""
-        rows: list[_Row] = []
+    ) -> tuple[list[_Part], set[str]]:
+        """The label texts, or the label names that `known` lacks."""
+        parts: list[_Part] = []
         lacking: set[str] = set()
         for instrument, points in members:
             scope = names.scope_labels(instrument.scope) if self._scope_labels else {}
             scope_key = tuple(scope.items())
+            texts: list[str] = []
             for point in points:
                 key = (scope_key, _key(point.attributes))
                 found = known.texts.get(key)
@@ -206,8 +201,9 @@ class Renderer:
                         labels["exported_le"] = labels.pop("le")
                     lacking.update(labels.keys() - known.names)
                     found = "" if lacking else self._remember(known, key, labels)
-                rows.append(_Row(found, instrument, point))
-        return rows, lacking
+                texts.append(found)
+            parts.append(_Part(instrument, texts, points))
+        return parts, lacking
 
     def _remember(self, known: _Labels, key: object, labels: Mapping[str, str]) -> str:
         made = text.label_text(labels, known.names)
@@ -243,13 +239,37 @@ def _target_info(resource: Attributes, openmetrics: bool) -> str:
     return text.header(names.TARGET_INFO, "Target metadata", openmetrics=openmetrics) + line
 
 
-def _lines(name: Name, rows: Sequence[_Row], openmetrics: bool) -> str:
+def _combined(parts: Iterable[_Part]) -> list[_Part]:
+    """Each series once, with all that its likes hold."""
+    places: dict[str, tuple[Instrument, list[Point], int]] = {}
+    found: list[_Part] = []
+    for part in parts:
+        texts: list[str] = []
+        points: list[Point] = []
+        for label_text, point in zip(part.texts, part.points, strict=True):
+            place = places.get(label_text)
+            if place is None:
+                places[label_text] = (part.instrument, points, len(points))
+                texts.append(label_text)
+                points.append(point)
+            else:
+                instrument, others, index = place
+                add = instrument.kind in SUM_KINDS and part.instrument.kind in SUM_KINDS
+                others[index] = text.combined(others[index], point, add=add)
+        found.append(_Part(part.instrument, texts, points))
+    return found
+
+
+def _lines(name: Name, part: _Part, start: int, openmetrics: bool) -> str:
+    """The lines of the points from `start`, `_POINTS_AT_ONCE` of them."""
     sample = name.sample(openmetrics=openmetrics)
+    bounds = part.instrument.bounds
+    end = start + _POINTS_AT_ONCE
     lines: list[str] = []
-    for labels, instrument, (_, value, exemplars, _) in rows:
+    for labels, (_, value, exemplars, _) in zip(part.texts[start:end], part.points[start:end], strict=True):
         if isinstance(value, Distribution):
-            notes = text.bucket_notes(exemplars, instrument.bounds) if openmetrics and exemplars else {}
-            lines.append(text.histogram(sample, labels, instrument.bounds, value, notes))
+            notes = text.bucket_notes(exemplars, bounds) if openmetrics and exemplars else {}
+            lines.append(text.histogram(sample, labels, bounds, value, notes))
         else:
             counted = openmetrics and exemplars and name.type == "counter"
             lines.append(text.single(sample, labels, value, text.counter_note(exemplars) if counted else ""))
