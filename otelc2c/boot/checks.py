@@ -5,13 +5,8 @@ from collections.abc import Iterator
 
 from otelc2c.boot import installed as groups
 from otelc2c.boot.installed import Installed
-from otelc2c.settings import Otlp, Problem, Settings
+from otelc2c.settings import SAMPLERS, Otlp, Problem, Settings
 
-SAMPLERS = frozenset(
-    {"always_on", "always_off", "traceidratio"}
-    | {"parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"}
-)
-"""Samplers that need no entry point."""
 OUR_SPAN_EXPORTERS = frozenset({"otlp", "console"})
 OUR_METRIC_EXPORTERS = frozenset({"otlp", "console", "prometheus"})
 SINGLE = frozenset({"OTEL_TRACES_SAMPLER", "OTEL_PYTHON_ID_GENERATOR"})
@@ -41,7 +36,9 @@ def _config_file(settings: Settings) -> Iterator[Problem]:
 
 
 def _entry_points(settings: Settings, installed: Installed) -> Iterator[Problem]:
-    asked = [
+    asked: list[tuple[str, str, tuple[str, ...], frozenset[str]]] = [
+        ("OTEL_PYTHON_DISTRO", groups.DISTROS, _one(settings.distro), frozenset()),
+        ("OTEL_PYTHON_CONFIGURATOR", groups.CONFIGURATORS, _one(settings.configurator), frozenset()),
         ("OTEL_TRACES_EXPORTER", groups.TRACES_EXPORTERS, settings.traces_exporters, OUR_SPAN_EXPORTERS),
         ("OTEL_METRICS_EXPORTER", groups.METRICS_EXPORTERS, settings.metrics_exporters, OUR_METRIC_EXPORTERS),
         ("OTEL_TRACES_SAMPLER", groups.SAMPLERS, (settings.traces_sampler,), SAMPLERS),
@@ -59,6 +56,10 @@ def _entry_points(settings: Settings, installed: Installed) -> Iterator[Problem]
             if name not in ours and installed.find(group, name) is None:
                 known = ", ".join(sorted(ours | {entry.name for entry in installed.group(group)}))
                 yield Problem(variable, f"{name!r} is not installed (there are {known or 'none'})")
+
+
+def _one(name: str | None) -> tuple[str, ...]:
+    return () if name is None else (name,)
 
 
 def _otlp(settings: Settings, installed: Installed) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ class MetricOptions:
 
     metrics_exporters: tuple[str, ...] = option(
         "OTEL_METRICS_EXPORTER",
-        syntax=parsers.names(none=True),
+        syntax=parsers.names("otlp", "console", "prometheus", none=True),
         default=("prometheus",),
         says="Where numbers go: `prometheus`, `otlp`, `console`, or the entry point of another exporter.",
         unset="`prometheus`, and `otlp` when an OTLP endpoint is set",

@@ -7,7 +7,7 @@ when nothing of the text can be used; where one part of a list is wrong it says 
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import unquote
 
@@ -139,15 +139,25 @@ def parts(text: str, separator: str) -> Iterator[str]:
     return (part.strip() for part in text.split(separator) if part.strip())
 
 
-def names(none: bool = False) -> Syntax[tuple[str, ...]]:
+def _spelled(text: str, known: Sequence[str]) -> str:
+    """A known value in any case of letters as it is written in `known`; any other text as it is."""
+    return next((value for value in known if value.lower() == text.lower()), text)
+
+
+def name(*known: str) -> Syntax[str]:
+    """One of `known` in any case of letters, or the name of an entry point."""
+    return _simple("name", lambda text: _spelled(text, known))
+
+
+def names(*known: str, none: bool = False) -> Syntax[tuple[str, ...]]:
     """A comma list without repetitions. With `none`, that word alone is the empty list."""
 
     def read(text: str, complain: Complain) -> tuple[str, ...]:
-        found = tuple(dict.fromkeys(parts(text, ",")))
-        if none and any(name.lower() == "none" for name in found):
+        found = tuple(dict.fromkeys(_spelled(part, ("none", *known)) for part in parts(text, ",")))
+        if none and "none" in found:
             if len(found) > 1:
                 complain("has `none` beside other names; `none` is ignored")
-            return tuple(name for name in found if name.lower() != "none")
+            return tuple(part for part in found if part != "none")
         return found
 
     return Syntax("comma list" + (", or `none`" if none else ""), read)
@@ -155,16 +165,15 @@ def names(none: bool = False) -> Syntax[tuple[str, ...]]:
 
 def one_of_each(*values: str) -> Syntax[tuple[str, ...]]:
     """A comma list of these values, or `none`."""
-    by_lower = {value.lower(): value for value in values}
 
     def read(text: str, complain: Complain) -> tuple[str, ...]:
         found = []
-        for name in names(none=True).read(text, complain):
-            if name.lower() in by_lower:
-                found.append(by_lower[name.lower()])
+        for part in names(*values, none=True).read(text, complain):
+            if part in values:
+                found.append(part)
             else:
-                complain(f"{name!r} is none of {', '.join(values)}, and is ignored")
-        return tuple(dict.fromkeys(found))
+                complain(f"{part!r} is none of {', '.join(values)}, and is ignored")
+        return tuple(found)
 
     return Syntax("comma list of " + ", ".join(f"`{value}`" for value in values) + ", or `none`", read)
 

@@ -8,6 +8,10 @@ from otelc2c.settings.option import option, signal
 from otelc2c.settings.otlp import Otlp
 
 RATIO_SAMPLERS: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
+SAMPLERS: Final = frozenset(
+    {"always_on", "always_off", "parentbased_always_on", "parentbased_always_off"} | RATIO_SAMPLERS
+)
+"""Samplers of the specification; any other comes from an entry point."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -16,14 +20,14 @@ class TraceOptions:
 
     traces_exporters: tuple[str, ...] = option(
         "OTEL_TRACES_EXPORTER",
-        syntax=parsers.names(none=True),
+        syntax=parsers.names("otlp", "console", none=True),
         default=(),
         says="Where spans go: `otlp`, `console`, or the entry point of another exporter.",
         unset="`otlp` when an OTLP endpoint is set, otherwise `none`",
     )
     traces_sampler: str = option(
         "OTEL_TRACES_SAMPLER",
-        syntax=parsers.TEXT,
+        syntax=parsers.name(*SAMPLERS),
         default="parentbased_always_on",
         says="Which traces are recorded: a sampler of the specification, or another one's entry point.",
     )
@@ -36,13 +40,13 @@ class TraceOptions:
     )
     propagators: tuple[str, ...] = option(
         "OTEL_PROPAGATORS",
-        syntax=parsers.names(none=True),
+        syntax=parsers.names("tracecontext", "baggage", none=True),
         default=("tracecontext", "baggage"),
         says="How trace context is read from and written to headers.",
     )
     id_generator: str = option(
         "OTEL_PYTHON_ID_GENERATOR",
-        syntax=parsers.TEXT,
+        syntax=parsers.name("random"),
         default="random",
         says="Generator of trace and span ids, by entry point.",
     )
