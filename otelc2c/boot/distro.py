@@ -14,7 +14,15 @@ from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr
 
 from otelc2c import guard
 from otelc2c.boot.installed import CONFIGURATORS, INSTRUMENTORS, Installed
-from otelc2c.boot.instrumentors import OURS, Instrumentor, by_choice, by_version, dependencies_of, missing
+from otelc2c.boot.instrumentors import (
+    OURS,
+    Instrumentor,
+    at_work,
+    by_choice,
+    by_version,
+    dependencies_of,
+    missing,
+)
 from otelc2c.boot.report import StartReport
 from otelc2c.boot.resource import NAME
 from otelc2c.settings import Settings
@@ -84,4 +92,9 @@ def finish() -> None:
     with guard.guard("boot.report"):
         report = Distro().report
         report.finished = True
+        if not report.launched:
+            for what in report.instrumentors:
+                entry = report.installed.find(INSTRUMENTORS, what.name)
+                if what.state in ("ready", "replaced") and entry is not None:
+                    report.instrumentor(at_work(entry))
         report.announce()

@@ -91,6 +91,15 @@ def missing(name: str, error: ModuleNotFoundError) -> Instrumentor:
     return Instrumentor(name, "failed" if ours else "absent", str(error))
 
 
+def at_work(entry: EntryPoint) -> Instrumentor:
+    """What became of an instrumentation that another distribution may have switched on."""
+    try:
+        is_active = bool(getattr(entry.load()(), "is_instrumented_by_opentelemetry", False))
+    except Exception as error:  # any code may run when a module is imported
+        return Instrumentor(entry.name, "failed", f"{type(error).__name__}: {error}")
+    return Instrumentor(entry.name, "active" if is_active else "ready")
+
+
 def imported(entry: EntryPoint) -> Instrumentor:
     """What loading the instrumentation without switching it on shows; for looking only."""
     try:

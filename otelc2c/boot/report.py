@@ -128,7 +128,7 @@ class StartReport:
         ):
             chosen = self.installed.chosen(group, name)
             if name is None and chosen is not None and chosen.name != NAME:
-                said = f"{chosen.name!r} of {package(chosen)} is used, because it was found first; set {NAME}"
+                said = f"{chosen.name!r} of {package(chosen)} is used, because it was found first; set it to {NAME}"
                 yield Problem(variable, said)
 
     @property

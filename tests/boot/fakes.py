@@ -44,6 +44,13 @@ class Good(BaseInstrumentor):  # type: ignore[misc]
         raise NotImplementedError
 
 
+class AtWork(Good):
+    """Was switched on by somebody else."""
+
+    _instance = None
+    _is_instrumented_by_opentelemetry = True
+
+
 class Raising(Good):
     """Fails when it is switched on."""
 

@@ -189,6 +189,23 @@ def test_finish_says_one_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
     assert "service shop; active: a;" in line
 
 
+def test_where_another_distribution_loads_the_instrumentations_say_themselves_what_they_do(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    entries = [
+        entry_point(DISTROS, "distro", package="opentelemetry-distro"),
+        instrumentor("pyramid", "AtWork"),
+        instrumentor("otelc2c_pyramid"),
+        instrumentor("broken", "NoSuchClass"),
+    ]
+    monkeypatch.setattr(Distro, "environ", {})
+    Distro().report = StartReport(Settings.from_environ({}), Installed(entries))
+    finish()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "active: pyramid; ready: otelc2c_pyramid; failed: broken (AttributeError" in line
+    assert "PROBLEM OTEL_PYTHON_DISTRO: 'distro' of opentelemetry-distro is used" in line
+
+
 def test_a_failing_report_does_not_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     launch(monkeypatch, {})
 

@@ -159,7 +159,7 @@ def test_another_distribution_that_wins_by_chance_is_named_with_the_remedy() -> 
         entry_point(CONFIGURATORS, "configurator", package="opentelemetry-distro"),
     ]
     ours = [entry_point(DISTROS, "otelc2c"), entry_point(CONFIGURATORS, "otelc2c")]
-    first = "is used, because it was found first; set otelc2c"
+    first = "is used, because it was found first; set it to otelc2c"
     assert said({}, *theirs, *ours) == [
         f"OTEL_PYTHON_DISTRO: 'distro' of opentelemetry-distro {first}",
         f"OTEL_PYTHON_CONFIGURATOR: 'configurator' of opentelemetry-distro {first}",
