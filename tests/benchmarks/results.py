@@ -1,6 +1,6 @@
 """The figures as one page: tables with their limits and their spread, dated."""
 
-import datetime
+import datetime as dt
 import platform
 from collections.abc import Iterable, Sequence
 from importlib import metadata
@@ -18,7 +18,7 @@ def page(sections: Iterable[str]) -> str:
     """All sections under a heading that says when, with what, and on what."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in VERSIONS)
     head = (
-        f"# Speed\n\nMeasured on {datetime.date.today().isoformat()} by `make bench`: "
+        f"# Speed\n\nMeasured on {dt.datetime.now(dt.UTC).date().isoformat()} by `make bench`: "
         f"CPython {platform.python_version()} on {platform.machine()}, {versions}.\n"
     )
     return "\n".join((head, *sections))

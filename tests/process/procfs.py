@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-RUN = "OTELC2C_TEST_RUN"
+RUN = "PROCESS_TEST_RUN"
 """The variable that everything a test starts inherits, and is found by."""
 TICKS = os.sysconf("SC_CLK_TCK")
 RELAY_WORDS = b"otelc2c.relay.main"
