@@ -181,12 +181,16 @@ class State:
         """Go on from what `to_dict` gave. What is not understood is left out; nothing is raised."""
         if not isinstance(saved, dict):
             return
-        for kind, restore in (("numbers", self._restore_number), ("histograms", self._restore_histogram)):
-            for row in saved.get(kind) or ():
+        for kind, histograms, restore in (
+            ("numbers", False, self._restore_number),
+            ("histograms", True, self._restore_histogram),
+        ):
+            rows = saved.get(kind)
+            for row in rows if isinstance(rows, list) else ():
                 try:
                     name, attributes, value = row
                     metric = _BY_NAME[name]
-                    if metric.kind in _CARRIED:
+                    if metric.kind in _CARRIED and (metric.kind == "histogram") is histograms:
                         restore(metric, attributes, value)
                 except (ValueError, TypeError, KeyError, AttributeError):
                     continue
