@@ -128,8 +128,8 @@ class StartReport:
         ):
             chosen = self.installed.chosen(group, name)
             if name is None and chosen is not None and chosen.name != NAME:
-                said = f"{chosen.name!r} of {package(chosen)} is used, because it was found first; set it to {NAME}"
-                yield Problem(variable, said)
+                winner = f"{chosen.name!r} of {package(chosen)}"
+                yield Problem(variable, f"{winner} is used, because it was found first; set it to {NAME}")
 
     @property
     def destinations(self) -> Sequence[Destination]:
