@@ -70,16 +70,15 @@ class Details:
 
     def set_status(self, status: Status | StatusCode, description: str | None) -> None:
         """Set the status; OK is final and UNSET is ignored (trace API specification, "Set Status")."""
-        if isinstance(status, Status):
-            if description is not None:
-                _logger.warning(
-                    "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description
-                )
-        elif isinstance(status, StatusCode):
+        if isinstance(status, StatusCode):
             status = Status(status, description)
-        else:
+        elif description is not None:
+            _logger.warning(
+                "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description
+            )
+        if self.status.status_code is StatusCode.OK:
             return
-        if self.status.status_code is not StatusCode.OK and status.status_code is not StatusCode.UNSET:
+        if getattr(status, "status_code", None) in {StatusCode.OK, StatusCode.ERROR}:
             self.status = status
 
     def take(self, shape: Shape, extra: bytes) -> None:

@@ -12,7 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
-from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import Attributes
 
 from otelc2c import guard
@@ -97,9 +97,7 @@ class TracerProvider(trace.TracerProvider):
         with self._lock:
             tracer = self._tracers.get(scope)
             if tracer is None:
-                info = InstrumentationInfo(instrumenting_module_name, version, schema_url)
-                tracer = Tracer(self._pipeline, scope, info, self._info_of(scope))
-                self._tracers[scope] = tracer
+                tracer = self._tracers[scope] = Tracer(self._pipeline, scope, self._info_of(scope))
             return tracer
 
     def _info_of(self, scope: InstrumentationScope) -> int:

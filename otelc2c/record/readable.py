@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from otelc2c.record.tracer import Tracer
 
 
-def _bounded(items: Sequence[Any], limit: int | None, dropped: int) -> BoundedList:
-    kept = BoundedList.from_seq(limit, items)
+def _bounded(items: Sequence[Any], limit: int | None, dropped: int) -> Sequence[Any]:
+    kept: Any = BoundedList.from_seq(limit, items)
     kept.dropped = dropped
-    return kept
+    result: Sequence[Any] = kept
+    return result
 
 
 class LooksReadable(ReadableSpan):
@@ -143,4 +144,5 @@ class LooksReadable(ReadableSpan):
         return self._info()
 
     def to_json(self, indent: int | None = 4) -> str:
-        return self.readable().to_json(indent)
+        text: str = self.readable().to_json(indent)
+        return text

@@ -4,13 +4,15 @@ The short way takes times of `time.perf_counter_ns`; the wall clock is read once
 process, and all its spans count from there, so that they never contradict each other (F-100).
 """
 
+import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from time import perf_counter_ns, time_ns
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import SamplingResult
+from opentelemetry.sdk.trace.sampling import Decision, SamplingResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState, get_current_span, set_span_in_context
 from opentelemetry.util.types import Attributes
@@ -34,14 +36,18 @@ _TRACE, _PARENT, _LOCAL, _REMOTE = wire.TRACE, wire.PARENT, wire.FLAGS_LOCAL, wi
 class Tracer(trace.Tracer):
     """Begins spans of one instrumentation scope. Made by `TracerProvider.get_tracer`."""
 
-    def __init__(
-        self, pipeline: Pipeline, scope: InstrumentationScope, old_scope: InstrumentationInfo, info: int
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, scope: InstrumentationScope, info: int) -> None:
         """`info` is the word under which the ring keeps spans of this scope."""
         self.pipeline = pipeline
         self.scope = scope
-        self.instrumentation_info = old_scope
         self.info = info
+
+    @functools.cached_property
+    def instrumentation_info(self) -> InstrumentationInfo:
+        """The scope as the SDK's deprecated class, which some exporters still read."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return InstrumentationInfo(self.scope.name, self.scope.version, self.scope.schema_url)
 
     # -- the short way ---------------------------------------------------------------------
 
@@ -235,8 +241,9 @@ class Tracer(trace.Tracer):
         result: SamplingResult = self.pipeline.sampler_object().should_sample(
             context, int.from_bytes(trace_id, "big"), name, kind, attributes, links
         )
-        decision = result.decision
-        return decision.is_sampled(), decision.is_recording(), result.trace_state, result.attributes or {}
+        sampled = result.decision is Decision.RECORD_AND_SAMPLE
+        recording = sampled or result.decision is Decision.RECORD_ONLY
+        return sampled, recording, result.trace_state, result.attributes or {}
 
     def start_span(
         self,
@@ -258,7 +265,7 @@ class Tracer(trace.Tracer):
             span.details.on_exception = (record_exception, set_status_on_exception)
         return span
 
-    def start_as_current_span(  # type: ignore[override] - the API's return type is a private class
+    def start_as_current_span(  # type: ignore[override] # the API returns a private class
         self,
         name: str,
         context: Context | None = None,
