@@ -148,6 +148,14 @@ def test_only_get_and_head(start: Start, method: str) -> None:
     assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
+def test_a_body_that_is_not_read_does_not_reset_the_connection(start: Start) -> None:
+    """The client sees the whole answer and a proper end."""
+    body = b"x" * 50_000
+    received = exchange(start(), b"POST /metrics HTTP/1.1\r\nContent-Length: 50000\r\n\r\n" + body)
+    assert received.startswith(b"HTTP/1.1 405 ")
+    assert received.endswith(b"Only GET and HEAD are allowed.\n")
+
+
 def test_names_choose_families(start: Start) -> None:
     """`name[]=`, as the Prometheus clients offer it."""
     _, body = ask(start(), "/metrics?name[]=target_info&name%5B%5D=other")
