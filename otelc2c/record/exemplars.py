@@ -11,6 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from otelc2c.context import current_span
+from otelc2c.record.span import Span
 
 
 class ExemplarCell(Protocol):
@@ -45,18 +46,19 @@ def offer_for(name: str) -> Offer | None:
 
 def offer_sampled(cell: ExemplarCell, value: float, context: Context | None) -> None:
     """Offer `value` when it was measured inside a sampled span."""
+    # Where there was an exemplar before, the clock is the cheaper question; elsewhere the span is.
+    if cell.exemplar_due and time_ns() < cell.exemplar_due:
+        return
     span: Any = current_span() if context is None else get_current_span(context)
     if span is INVALID_SPAN:
         return
-    sampled = getattr(span, "sampled", None)
-    if sampled:
-        now = time_ns()
-        if now >= cell.exemplar_due:
-            cell.exemplar(value, now, span.trace_id, span.span_id)
-    elif sampled is None:
-        known = span.get_span_context()
-        if known.trace_flags.sampled:
-            cell.exemplar(value, time_ns(), known.trace_id.to_bytes(16), known.span_id.to_bytes(8))
+    if span.__class__ is Span:
+        if span.sampled:
+            cell.exemplar(value, time_ns(), span.trace_id, span.span_id)
+        return
+    known = span.get_span_context()
+    if known.trace_flags.sampled:
+        cell.exemplar(value, time_ns(), known.trace_id.to_bytes(16), known.span_id.to_bytes(8))
 
 
 def offer_always(cell: ExemplarCell, value: float, context: Context | None) -> None:

@@ -114,8 +114,9 @@ class CellCounter(_Synchronous, Counter):
             return
         try:
             sink.add(amount)
-            if self._offer is not None:
-                self._offer(sink, amount, context)
+            offer = self._offer
+            if offer is not None:
+                offer(sink, amount, context)
         except Exception as error:
             swallowed("record.instruments", error)
 
@@ -142,8 +143,9 @@ class CellUpDownCounter(_Synchronous, UpDownCounter):
             return
         try:
             sink.add(amount)
-            if self._offer is not None:
-                self._offer(sink, amount, context)
+            offer = self._offer
+            if offer is not None:
+                offer(sink, amount, context)
         except Exception as error:
             swallowed("record.instruments", error)
 
@@ -170,8 +172,9 @@ class CellHistogram(_Synchronous, Histogram):
             return
         try:
             sink.record(amount)
-            if self._offer is not None:
-                self._offer(sink, amount, context)
+            offer = self._offer
+            if offer is not None:
+                offer(sink, amount, context)
         except Exception as error:
             swallowed("record.instruments", error)
 
