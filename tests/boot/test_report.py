@@ -253,6 +253,10 @@ def test_a_process_that_joins_a_pod_says_nothing(capfd: pytest.CaptureFixture[st
     assert capfd.readouterr().err == ""
 
 
+def test_switched_off_is_said_in_the_table_of_the_doctor_alone() -> None:
+    assert report({"OTEL_SDK_DISABLED": "true"}).line().endswith("is switched off by OTEL_SDK_DISABLED")
+
+
 def test_no_secret_in_the_line() -> None:
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "https://user:hunter2@c/?key=hunter2",

@@ -1,12 +1,13 @@
 """The resource of a pod: the operator's words win, and nothing in it belongs to one process."""
 
 import uuid
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from opentelemetry.sdk.resources import Resource, ResourceDetector
 
 from otelc2c.boot.installed import RESOURCE_DETECTORS, Installed
-from otelc2c.boot.resource import Detector, build_resource, new_instance_id
+from otelc2c.boot.resource import Detector, build_resource, new_instance_id, own_version
 from otelc2c.settings import Settings
 from tests.boot.fakes import entry_point
 
@@ -105,6 +106,14 @@ def test_a_detector_that_fails_is_named_and_the_others_count() -> None:
 
 def test_the_detector_for_providers_of_the_applications_own() -> None:
     assert Detector().detect().attributes["telemetry.distro.name"] == "otelc2c"
+
+
+def test_a_copy_that_was_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_installed(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("otelc2c.boot.resource.version", not_installed)
+    assert own_version() == "unknown"
 
 
 def test_instance_ids_are_uuids_and_differ() -> None:

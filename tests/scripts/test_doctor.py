@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -90,6 +91,24 @@ def test_a_receiver_that_is_not_there_is_1() -> None:
     code, table = examine(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"http://127.0.0.1:{free_port()}")
     assert code == 1
     assert "Connection refused" in row(table, "OTLP spans")
+
+
+def test_a_host_without_an_address_is_1() -> None:
+    code, table = examine(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://no-such-host.invalid:4318")
+    assert code == 1
+    assert row(table, "OTLP spans").startswith("OTLP spans | FAILS | no-such-host.invalid:4318: ")
+
+
+def test_installed_instrumentations_are_looked_at() -> None:
+    """Contrib's for Pyramid is installed here, and ours takes its place."""
+    _, table = examine(OTELC2C_INSTRUMENTATIONS="")
+    assert row(table, "pyramid ") == "pyramid | replaced | by otelc2c_pyramid"
+    assert row(table, "otelc2c_pyramid").startswith("otelc2c_pyramid | ")
+
+
+def test_nothing_is_served_without_a_relay() -> None:
+    _, table = examine(OTELC2C_RELAY="off")
+    assert "page of numbers" not in table
 
 
 def test_a_receiver_that_does_not_answer_costs_a_second_at_most(
@@ -204,6 +223,20 @@ def test_the_command_runs_the_doctor_on_the_environment() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert row(done.stdout, "OTEL_SDK_DISABLED") == "OTEL_SDK_DISABLED | set | true"
+
+
+def test_the_demo_gets_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[list[str]] = []
+
+    def demo(arguments: list[str]) -> int:
+        got.append(arguments)
+        return 7
+
+    stand_in = ModuleType("otelc2c.scripts.demo")
+    monkeypatch.setattr(stand_in, "demo", demo, raising=False)
+    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    assert main(["demo", "--port", "1"]) == 7
+    assert got == [["--port", "1"]]
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["doctor", "--fast"]])
