@@ -100,9 +100,7 @@ def test_a_host_without_an_address_is_1() -> None:
 
 
 def test_installed_instrumentations_are_looked_at() -> None:
-    """Contrib's for Pyramid is installed here, and ours takes its place."""
     _, table = examine(OTELC2C_INSTRUMENTATIONS="")
-    assert row(table, "pyramid ") == "pyramid | replaced | by otelc2c_pyramid"
     assert row(table, "otelc2c_pyramid").startswith("otelc2c_pyramid | ")
 
 
@@ -134,7 +132,8 @@ def test_a_receiver_that_does_not_answer_costs_a_second_at_most(
     assert listening
 
 
-def test_a_port_that_somebody_else_has_is_1(listening: int) -> None:
+def test_a_port_that_somebody_else_has_is_1(listening: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIMIT", 0.1)
     code, table = examine(
         OTEL_EXPORTER_PROMETHEUS_PORT=str(listening), OTEL_EXPORTER_PROMETHEUS_HOST="127.0.0.1"
     )
