@@ -1,0 +1,127 @@
+"""The views: one for each way in which a service answers."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from opentelemetry import metrics, trace
+from pyramid.httpexceptions import HTTPBadRequest
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import exception_view_config, view_config
+
+SLOWEST_MS: Final = 2_000
+MOST_LINES: Final = 200
+
+tracer = trace.get_tracer("demo")
+orders = metrics.get_meter("demo").create_counter(
+    "demo.orders", unit="{order}", description="Orders that were priced."
+)
+
+
+class Tea(NamedTuple):
+    """Something that can be ordered. The price is in cents."""
+
+    name: str
+    place: str
+    cents: int
+
+
+SHELF: Final = (
+    Tea("Assam", "Jorhat", 690),
+    Tea("Darjeeling", "Kurseong", 1250),
+    Tea("Lapsang", "Tongmu", 980),
+    Tea("Sencha", "Uji", 1120),
+)
+
+
+class SupplierAway(Exception):
+    """The supplier does not answer."""
+
+
+@view_config(route_name="home", renderer="otelc2c.demo:templates/home.mako")
+def home(request: Request) -> dict[str, Any]:
+    """Links to everything."""
+    return {"metrics_url": request.registry.settings["demo.metrics_url"], "teas": SHELF}
+
+
+@view_config(route_name="hello", renderer="json")
+def hello(request: Request) -> dict[str, str]:
+    """Greet by name."""
+    return {"hello": request.matchdict["name"]}
+
+
+@view_config(route_name="shelf", renderer="otelc2c.demo:templates/shelf.mako")
+def shelf(request: Request) -> dict[str, Any]:
+    """A page made by a template."""
+    return {"teas": SHELF}
+
+
+@view_config(route_name="slow", renderer="json")
+def slow(request: Request) -> dict[str, int]:
+    """Take `ms` milliseconds, at most SLOWEST_MS."""
+    waited = whole_number(request, "ms", default=120, most=SLOWEST_MS)
+    time.sleep(waited / 1000)
+    return {"waited_ms": waited}
+
+
+@view_config(route_name="fail")
+def fail(request: Request) -> Response:
+    """Raise what `supplier_away` answers."""
+    raise SupplierAway("the supplier does not answer")
+
+
+@exception_view_config(SupplierAway, renderer="otelc2c.demo:templates/away.mako")
+def supplier_away(error: SupplierAway, request: Request) -> dict[str, Any]:
+    """Turn the failure into a page that says so, with status 503."""
+    request.response.status_int = 503
+    return {"reason": str(error)}
+
+
+@view_config(route_name="crash")
+def crash(request: Request) -> Response:
+    """Raise what nobody answers: the server says 500."""
+    raise RuntimeError("nobody catches this")
+
+
+@view_config(route_name="stream")
+def stream(request: Request) -> Response:
+    """Send `lines` lines of text, one after the other, at most MOST_LINES."""
+    count = whole_number(request, "lines", default=20, most=MOST_LINES)
+
+    def lines() -> Iterator[bytes]:
+        for number in range(1, count + 1):
+            time.sleep(0.001)
+            yield f"cup {number} of {count}\n".encode()
+
+    return Response(app_iter=lines(), content_type="text/plain", charset="utf-8")
+
+
+@view_config(route_name="orders", request_method="GET", renderer="json")
+def prices(request: Request) -> dict[str, int]:
+    """What can be ordered, in cents."""
+    return {tea.name: tea.cents for tea in SHELF}
+
+
+@view_config(route_name="orders", request_method="POST", renderer="json")
+def order(request: Request) -> dict[str, Any]:
+    """Price an order of `cups` cups of `tea`, in a span of its own, and count it."""
+    wanted = request.params.get("tea", SHELF[0].name)
+    tea = next((tea for tea in SHELF if tea.name == wanted), None)
+    if tea is None:
+        raise HTTPBadRequest("there is no such tea")
+    cups = whole_number(request, "cups", default=1, most=100)
+    with tracer.start_as_current_span("price order", attributes={"demo.tea": tea.name}) as span:
+        total = tea.cents * cups
+        span.set_attribute("demo.total", total)
+    orders.add(1, {"demo.tea": tea.name})
+    request.response.status_int = 201
+    return {"tea": tea.name, "cups": cups, "cents": total}
+
+
+def whole_number(request: Request, name: str, *, default: int, most: int) -> int:
+    """A parameter between 0 and `most`. Raises HTTPBadRequest when it is not a number."""
+    try:
+        return min(max(int(request.params.get(name, default)), 0), most)
+    except ValueError:
+        raise HTTPBadRequest(f"{name} must be a whole number") from None
