@@ -133,7 +133,7 @@ def _outcome(function: Callable[[], object]) -> Outcome:
     attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
     try:
         result = function()
-    except Exception as error:  # noqa: BLE001 - anything may come out of code that is not ours
+    except Exception as error:
         return Rejected(type(error).__qualname__)
     name = getattr(result, "name", None)
     return Delivered() if name == "SUCCESS" else Rejected("failure")
@@ -246,14 +246,14 @@ class ForeignReader:
     def attach(self, numbers: Callable[[], Numbers]) -> None:
         """Let the reader collect `numbers` from now on."""
 
-        def collect(reader: object, timeout_millis: float = 10_000) -> "MetricsData | None":
+        def collect(*_: object, **__: object) -> "MetricsData | None":
             found = numbers()
             return _data(found, self._resource, self._temporality) if found.families else None
 
         private: Any = self._reader
         private._set_collect_callback(collect)
 
-    def export(self, numbers: Numbers, deadline: float | None = None) -> Outcome:
+    def export(self, _: Numbers, deadline: float | None = None) -> Outcome:
         """Have the reader collect now, which is all that can be asked of it."""
         limit = EXPORT_LIMIT if deadline is None else max(0.0, deadline - time.monotonic())
 

@@ -15,7 +15,7 @@ import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from otelc2c.relay.sockets import Resolver, TimedSocket, connect, remaining
@@ -217,7 +217,7 @@ class _Connection(http.client.HTTPConnection):
 
     def ended(self) -> bool:
         """Whether the other side closed the connection, or said something nobody asked for."""
-        if not isinstance(self.sock, TimedSocket):
+        if self.sock is None:
             return True
         ready = select.poll()
         ready.register(self.sock.fileno(), select.POLLIN)

@@ -93,7 +93,7 @@ class TimedSocket:
             self._real.settimeout(remaining(self.limit))
             view = view[self._real.send(view) :]
 
-    def makefile(self, mode: str) -> io.BufferedReader:
+    def makefile(self, _mode: str) -> io.BufferedReader:
         self._users += 1
         return io.BufferedReader(_Reading(self))
 
