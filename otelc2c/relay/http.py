@@ -212,7 +212,8 @@ def _retry_after(value: str | None, now: float) -> float | None:
 class _Connection(http.client.HTTPConnection):
     """A connection whose socket is handed in, and is never made by the base class."""
 
-    sock: "TimedSocket"
+    sock: Any
+    """A `TimedSocket`, or None once it is closed."""
     auto_open = 0
 
     def ended(self) -> bool:
