@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
+from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace import (
     INVALID_SPAN,
     NonRecordingSpan,
@@ -35,7 +36,8 @@ class Quiet:
     quiet: Final = True
     open = True
 
-    def __init__(self, start_response: StartResponse) -> None:
+    def __init__(self, environ: Environ, start_response: StartResponse) -> None:
+        self.environ = environ
         self.start_response = start_response
         above = SpanContext(ids.bits(128) or 1, ids.bits(64) or 1, is_remote=False)
         values = {**otel_context.get_current(), _SUPPRESS_INSTRUMENTATION_KEY: True}
@@ -44,6 +46,7 @@ class Quiet:
     def finish(self) -> None:
         """End, with the application's call."""
         self.open = False
+        self.environ.pop(KEY, None)
         otel_context.detach(self._token)
 
     def failed(self, _error: BaseException) -> None:
@@ -72,30 +75,43 @@ def serve(
 
 def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) -> Request | Quiet | None:
     try:
-        before = environ.get(KEY)
+        get = environ.get
+        before = get(KEY)
         if before is not None and before.open:
             return None
         start_ns = perf_counter_ns()
-        if measurer.excluded(environ):
-            quiet = environ[KEY] = Quiet(start_response)
+        excluded = measurer.excluded
+        if (get("SCRIPT_NAME") or get("PATH_INFO") not in excluded.clear) and excluded(environ):
+            quiet = environ[KEY] = Quiet(environ, start_response)
             return quiet
-        get = environ.get
-        entry = measurer.entries[
-            get("REQUEST_METHOD", ""), get("wsgi.url_scheme", ""), get("SERVER_PROTOCOL", "")
-        ]
-        incoming = measurer.propagation.incoming(environ)
+        try:
+            key = environ["REQUEST_METHOD"], environ["wsgi.url_scheme"], environ["SERVER_PROTOCOL"]
+        except KeyError:
+            key = get("REQUEST_METHOD", ""), get("wsgi.url_scheme", ""), get("SERVER_PROTOCOL", "")
+        entry = measurer.entries[key]
+        parent = baggage = None
+        propagation = measurer.propagation
+        if (
+            "HTTP_TRACEPARENT" in environ
+            or "HTTP_BAGGAGE" in environ
+            or get_global_textmap() is not propagation.known
+        ):
+            parent, baggage = propagation.incoming(environ)
         outer = context.current_span()
         tracer = measurer.tracer
         if outer is INVALID_SPAN and not tracer.attributes_at_start:
-            span = tracer.open(incoming.parent, start_ns)
+            span = tracer.open(parent, start_ns)
             request = Request(measurer, environ, start_response, entry, span, start_ns)
         else:
-            parent = _outer_parent(outer)
-            span = _open_asked(measurer, entry, parent or incoming.parent, start_ns, parent is not None)
+            around = _outer_parent(outer)
+            span = _open_asked(measurer, entry, around or parent, start_ns, around is not None)
             request = Request(measurer, environ, start_response, entry, span, start_ns)
-            request.internal = parent is not None
-        request.baggage = incoming.context
-        request.enter()
+            request.internal = around is not None
+        if baggage is None:
+            request.token = context.activate(span)
+        else:
+            request.baggage = baggage
+            request.enter()
         environ[KEY] = request
         entry.active.add(1)
     except Exception as error:

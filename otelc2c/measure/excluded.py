@@ -8,7 +8,8 @@ from urllib.parse import quote
 from otelc2c.guard import swallowed
 
 _MOST_PATHS: Final = 1024
-"""Paths are the caller's choice: answers are remembered for this many."""
+"""Paths are the caller's choice: this many are remembered."""
+_LONGEST_KEPT: Final = 256
 _LONGEST: Final = 8192
 """Characters that are looked at."""
 
@@ -31,7 +32,7 @@ def url_of(environ: Mapping[str, Any]) -> str:
 class Excluded:
     """Two lists of regular expressions: ours search the path, OpenTelemetry's search the URL."""
 
-    __slots__ = ("_answers", "_paths", "_urls")
+    __slots__ = ("_paths", "_urls", "clear")
 
     def __init__(self, paths: tuple[str, ...], urls: tuple[str, ...] = ()) -> None:
         """`paths` is searched in the path alone, so that no query string can hide a request.
@@ -40,25 +41,21 @@ class Excluded:
         """
         self._paths = re.compile("|".join(paths)) if paths else None
         self._urls = re.compile("|".join(urls)) if urls else None
-        self._answers: dict[tuple[str, str], bool] = {}
+        self.clear: Final[dict[str, bool]] = {}
+        """Paths of applications without a root of which it is known that they are not left out."""
 
     def __call__(self, environ: Mapping[str, Any]) -> bool:
         """Whether this request is left out. Never raises."""
         try:
             if self._urls is not None and self._urls.search(url_of(environ)[:_LONGEST]):
                 return True
-            key = (environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", ""))
-            answer = self._answers.get(key)
-            return self._look(key) if answer is None else answer
+            root, path = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+            if self._paths is not None and self._paths.search((root + path)[:_LONGEST]):
+                return True
+            if self._urls is None and not root and len(path) < _LONGEST_KEPT:
+                if len(self.clear) >= _MOST_PATHS:
+                    self.clear.clear()
+                self.clear[path] = True
         except Exception as error:
             swallowed("measure.excluded", error)
-            return False
-
-    def _look(self, key: tuple[str, str]) -> bool:
-        path = "".join(key)[:_LONGEST]
-        answer = self._paths is not None and self._paths.search(path) is not None
-        if len(self._answers) >= _MOST_PATHS:
-            self._answers.clear()
-        if len(path) < 256:
-            self._answers[key] = answer
-        return answer
+        return False

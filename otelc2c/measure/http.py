@@ -6,7 +6,7 @@ set or kept in a cache with a bound (hot-path 4, T34).
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote, unquote_plus, urlsplit
 
 from otelc2c.record import wire
@@ -43,6 +43,25 @@ _CLIENT = wire.Key("client.address")
 _PEER = wire.Key("network.peer.address")
 _PEER_PORT = wire.Key("network.peer.port")
 _ORIGINAL = wire.Key("http.request.method_original")
+
+
+class HasPattern(Protocol):
+    """A route as Pyramid has it."""
+
+    pattern: str
+
+
+Where: TypeAlias = "HasPattern | str | None"
+"""What a request was routed to: a route, the name of a place that has no route, or nothing."""
+
+
+def route_text(where: Where, root: str | None) -> str | None:
+    """`http.route`: the pattern below the root of the application, as the conventions want it."""
+    if where is None:
+        return None
+    pattern = where if isinstance(where, str) else where.pattern
+    return f"{root or ''}{pattern}" if pattern.startswith("/") else f"{root or ''}/{pattern}"
+
 
 _KeyT = TypeVar("_KeyT")
 _ValueT = TypeVar("_ValueT")
@@ -98,7 +117,7 @@ def host_and_port(host: str, scheme: str) -> tuple[str, int | None]:
     return name, port
 
 
-def _server(key: tuple[str, str, str]) -> bytes:
+def _server(key: tuple[str, str, str | None]) -> bytes:
     """Encoded attributes about who was called and by what: `key` is host, scheme and user agent."""
     host, scheme, agent = key
     name, port = host_and_port(host, scheme)
@@ -112,8 +131,16 @@ def _server(key: tuple[str, str, str]) -> bytes:
     return b"".join(parts)
 
 
-def _client(address: str) -> bytes:
-    return _CLIENT.string(address[:MOST_TEXT]) + _PEER.string(address[:MOST_TEXT])
+def _client(key: tuple[str, str | None]) -> bytes:
+    """Encoded attributes about who called: `key` is address and port, as servers give them."""
+    address, port = key
+    if not address:
+        return b""
+    found = _CLIENT.string(address[:MOST_TEXT]) + _PEER.string(address[:MOST_TEXT])
+    try:
+        return found + _PEER_PORT.integer(int(port)) if port else found
+    except ValueError:
+        return found
 
 
 def redacted(query: str, policy: QueryPolicy) -> str:
@@ -146,41 +173,36 @@ def target(environ: Mapping[str, Any]) -> tuple[str, str]:
 
 
 class SpanAttributes:
-    """Encodes what differs from request to request."""
+    """Encodes what differs from request to request. Frequent values are encoded once."""
 
-    __slots__ = ("_clients", "_policy", "_servers")
+    __slots__ = ("_clients", "_policy", "_servers", "_targets")
 
     def __init__(self, policy: QueryPolicy) -> None:
         """`policy` says which values of a query string are recorded."""
         self._policy = policy
-        self._servers: Bounded[tuple[str, str, str], bytes] = Bounded(_server)
-        self._clients: Bounded[str, bytes] = Bounded(_client)
+        self._targets: Bounded[str, bytes] = Bounded(self._raw_target)
+        self._servers: Bounded[tuple[str, str, str | None], bytes] = Bounded(_server)
+        self._clients: Bounded[tuple[str, str | None], bytes] = Bounded(_client, 2048)
 
     def encode(self, environ: Mapping[str, Any]) -> bytes:
         """The attributes of one request. May raise where the environ is none."""
         get = environ.get
         raw = get("RAW_URI")
-        if raw and raw[0] == "/":
-            path, _, query = raw.partition("?")
-        else:
-            path, query = target(environ)
-        extra = _PATH.string(path[:MOST_TEXT])
-        if query:
-            extra += _QUERY.string(redacted(query[:MOST_TEXT], self._policy))
-        scheme = get("wsgi.url_scheme", "http")
+        found = self._targets[raw] if raw and raw[0] == "/" else self._target(*target(environ))
         host = get("HTTP_HOST") or f"{get('SERVER_NAME', '')}:{get('SERVER_PORT', '')}"
-        extra += self._servers[host, scheme, get("HTTP_USER_AGENT") or ""]
-        address = get("REMOTE_ADDR")
-        if address:
-            extra += self._clients[address]
-            port = get("REMOTE_PORT")
-            # gunicorn gives the port as text, waitress too; others leave it out.
-            if port:
-                try:
-                    extra += _PEER_PORT.integer(int(port))
-                except ValueError:
-                    pass
-        return extra
+        return (
+            found
+            + self._servers[host, get("wsgi.url_scheme", "http"), get("HTTP_USER_AGENT")]
+            + self._clients[get("REMOTE_ADDR") or "", get("REMOTE_PORT")]
+        )
+
+    def _raw_target(self, raw: str) -> bytes:
+        path, _, query = raw.partition("?")
+        return self._target(path, query)
+
+    def _target(self, path: str, query: str) -> bytes:
+        found = _PATH.string(path[:MOST_TEXT])
+        return found + _QUERY.string(redacted(query[:MOST_TEXT], self._policy)) if query else found
 
 
 def original_method(method: str) -> bytes:

@@ -1,8 +1,7 @@
 """What measures the requests of a process: made once at start, and installed where hooks look for it."""
 
 import os
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from opentelemetry.trace import SpanKind
 
@@ -16,7 +15,9 @@ from otelc2c.measure.http import (
     SCHEMES,
     Bounded,
     SpanAttributes,
+    Where,
     original_method,
+    route_text,
     status_code,
 )
 from otelc2c.measure.operation import Operation
@@ -24,13 +25,13 @@ from otelc2c.measure.propagation import Propagation
 from otelc2c.record.cells import Store
 from otelc2c.record.own import Adds, OwnHistogram, OwnUpDownCounter, Records
 from otelc2c.record.shape import Shape
-from otelc2c.record.span import Span
 from otelc2c.record.streams import DEFAULT_LIMIT
 from otelc2c.record.tracer import Tracer
 from otelc2c.record.views import Views
 from otelc2c.settings import Settings
 
 _MOST_OUTCOMES: Final = 2000
+_REQUEST_ID: Final = "X-Request-ID"
 
 
 class Instruments(NamedTuple):
@@ -59,8 +60,8 @@ class Outcome(NamedTuple):
     shape: Shape
 
 
-Ending = tuple[str | None, str | None, str | None, bool]
-"""Route, status line, type of the exception that counts, and whether a span of others stands around."""
+Ending: TypeAlias = tuple[Where, str | None, str | None, str | None, bool]
+"""Route and root, status line, type of the exception that counts, and whether another's span is around."""
 
 
 class Entry:
@@ -91,7 +92,8 @@ class Entry:
         return {"http.request.method": self.method, "url.scheme": self.scheme}
 
     def _outcome(self, key: Ending) -> Outcome:
-        route, status, error, internal = key
+        where, root, status, error, internal = key
+        route = route_text(where, root)
         code = status_code(status)
         if error is None and code is None:
             error = OTHER
@@ -126,11 +128,10 @@ class Measurer:
         self.captured: Final = Captured(
             settings.capture_request_headers, settings.capture_response_headers, settings.sanitize_headers
         )
-        self.views: Final = Operation(tracer, instruments.view, "view", "code.function.name")
+        self.views: Final = Operation(tracer, instruments.view, "view", "code.function.name", METHODS)
         self.renders: Final = Operation(tracer, instruments.render, "render", catalog.RENDERER)
-        self.response_headers: Final = tuple(
-            (name, name.lower(), _FORMS[name]) for name in settings.response_headers
-        )
+        self.request_id: Final = _REQUEST_ID in settings.response_headers
+        self.trace_response: Final = "traceresponse" in settings.response_headers
         self._same: dict[tuple[str, str, str | None], Entry] = {}
         self.entries: Final[Bounded[tuple[str, str, str], Entry]] = Bounded(self._entry)
 
@@ -148,20 +149,6 @@ class Measurer:
 
     def _new(self, method: str, scheme: str, version: str | None) -> Entry:
         return Entry(self.tracer, self.instruments, method, scheme, version)
-
-
-def _request_id(span: Span) -> str:
-    return span.trace_id.hex()
-
-
-def _trace_response(span: Span) -> str:
-    return f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{span.flags:02x}"
-
-
-_FORMS: Final[dict[str, Callable[[Span], str]]] = {
-    "X-Request-ID": _request_id,
-    "traceresponse": _trace_response,
-}
 
 
 class _Installed:

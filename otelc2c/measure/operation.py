@@ -1,78 +1,112 @@
 """The one way to time a part of a request: what it takes feeds its metric and its span."""
 
+from collections.abc import Collection
 from time import perf_counter_ns
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import SpanKind
 
 from otelc2c import context
 from otelc2c.guard import swallowed
 from otelc2c.measure.failures import error_type
-from otelc2c.measure.http import Bounded
-from otelc2c.record.own import OwnHistogram, Records, Values
+from otelc2c.measure.http import OTHER, Bounded, Where, route_text
+from otelc2c.record.own import OwnHistogram, Records
 from otelc2c.record.shape import Shape
 from otelc2c.record.tracer import Tracer
 
 _MOST_SETS: Final = 2000
 
-
-class Begun(NamedTuple):
-    """A part that is running: when it began, and its span where somebody will see one."""
-
-    start_ns: int
-    span: Any
-    token: Any
+Begun: TypeAlias = tuple[int, Any, Any]
+"""A part that is running: when it began, its span where somebody will see one, and what ends its being current."""
+Labels: TypeAlias = tuple[str, Where, str | None, str | None]
+"""The value of the histogram's first attribute, route and root, and the type of an error."""
 
 
 class Operation:
     """One kind of part, such as views: a histogram, and spans that are current while the part runs."""
 
-    __slots__ = ("_cells", "_failed", "_histogram", "_key", "_prefix", "_shapes", "_tracer", "_where")
+    __slots__ = (
+        "_allowed",
+        "_cells",
+        "_failed",
+        "_histogram",
+        "_key",
+        "_prefix",
+        "_shapes",
+        "_tracer",
+        "_where",
+    )
 
-    def __init__(self, tracer: Tracer, histogram: OwnHistogram, prefix: str, key: str) -> None:
-        """Spans are called `prefix` and the part's name, which is also their attribute `key`."""
+    def __init__(
+        self,
+        tracer: Tracer,
+        histogram: OwnHistogram,
+        prefix: str,
+        key: str,
+        allowed: Collection[str] | None = None,
+    ) -> None:
+        """Spans are called `prefix` and the part's name, which is also their attribute `key`.
+
+        `allowed` is the closed set of values for the histogram's first attribute, where there is one.
+        """
         self._tracer = tracer
         self._histogram = histogram
         self._prefix = prefix
         self._key = key
+        self._allowed = allowed
         self._where = f"measure.{prefix}"
         self._shapes: Bounded[str, Shape] = Bounded(self._shape)
         self._failed: Bounded[tuple[str, str], Shape] = Bounded(self._failed_shape)
-        self._cells: Bounded[Values, Records] = Bounded(histogram.cell, _MOST_SETS)
+        self._cells: Bounded[Labels, Records] = Bounded(self._cell, _MOST_SETS)
 
-    def begin(self, name: str) -> Begun | None:
-        """Begin the part `name`, one of a bounded set; below the current span, if that is recorded."""
+    def begin(self, name: str, running: Any) -> Begun | None:
+        """Begin the part `name`, one of a bounded set; None where nothing is to be recorded.
+
+        `running` is the request around it, if there is one: without a span of its own that is
+        recorded the part has none either. The parent is the current span.
+        """
         try:
+            if running is not None:
+                if running.quiet:
+                    return None
+                if not running.span.recording:
+                    return perf_counter_ns(), None, None
             parent = context.current_span()
             if not parent.is_recording():
-                return Begun(perf_counter_ns(), None, None)
+                return perf_counter_ns(), None, None
             start_ns = perf_counter_ns()
             span = self._tracer.child(parent, start_ns, self._shapes[name])
-            return Begun(start_ns, span, context.activate(span))
+            return start_ns, span, context.activate(span)
         except Exception as error:
             swallowed(self._where, error)
             return None
 
     def end(
-        self, begun: Begun, name: str, first: str, route: str | None, error: BaseException | None
+        self, begun: Begun, name: str, first: str, where: Where, root: str | None, error: BaseException | None
     ) -> None:
-        """End it, with the values of the histogram's attributes: the first, the route, the error's type."""
+        """End it: `first` is the value of the histogram's first attribute, `error` what was raised."""
         end_ns = perf_counter_ns()
         start_ns, span, token = begun
         try:
-            if token is not None:
-                context.deactivate(token)
             kind = None if error is None else error_type(error)
-            seconds = (end_ns - start_ns) * 1e-9
-            cell = self._cells[first, route, kind]
-            cell.record(seconds)
             if span is None:
+                self._cells[first, where, root, kind].record((end_ns - start_ns) * 1e-9)
                 return
+            context.deactivate(token)
+            seconds = (end_ns - start_ns) * 1e-9
+            cell = self._cells[first, where, root, kind]
+            cell.record(seconds)
             if span.sampled and (now := end_ns + span.clock) >= cell.exemplar_due:
                 cell.exemplar(seconds, now, span.trace_id, span.span_id)
             span.close(end_ns, self._shapes[name] if kind is None else self._failed[name, kind])
         except Exception as failure:
             swallowed(self._where, failure)
+
+    def _cell(self, key: Labels) -> Records:
+        first, where, root, kind = key
+        if self._allowed is not None and first not in self._allowed:
+            first = OTHER
+        return self._histogram.cell((first, route_text(where, root), kind))
 
     def _shape(self, name: str) -> Shape:
         return self._tracer.shape(f"{self._prefix} {name}", SpanKind.INTERNAL, {self._key: name})

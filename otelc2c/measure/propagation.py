@@ -103,18 +103,19 @@ def _asked(context: Context) -> Parent | None:
 class Propagation:
     """Reads the context of requests as the configured propagators do."""
 
-    __slots__ = ("_baggage", "_known")
+    __slots__ = ("_baggage", "known")
 
     def __init__(self, names: tuple[str, ...]) -> None:
         """`names` are those of `OTEL_PROPAGATORS`, from which OpenTelemetry has made the global one."""
-        self._known = propagate.get_global_textmap() if set(names) in _INLINE else None
+        self.known: Final = propagate.get_global_textmap() if set(names) in _INLINE else None
+        """The global propagator, while it is known to look at W3C's headers only."""
         self._baggage = "baggage" in names
 
     def incoming(self, environ: Mapping[str, Any]) -> Incoming:
         """What the caller sent. Never raises: what cannot be read counts as not sent."""
         try:
             # An application may have set another global propagator since.
-            if propagate.get_global_textmap() is not self._known:
+            if propagate.get_global_textmap() is not self.known:
                 return self._general(environ)
             header = environ.get("HTTP_TRACEPARENT")
             bag = environ.get("HTTP_BAGGAGE") if self._baggage else None

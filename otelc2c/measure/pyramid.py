@@ -13,43 +13,32 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 )
 
 from otelc2c.guard import swallowed
-from otelc2c.measure.http import METHODS, OTHER, Bounded
+from otelc2c.measure.http import Where
 from otelc2c.measure.measurer import Measurer, installed
 from otelc2c.measure.operation import Begun
 from otelc2c.measure.patches import Patches
-from otelc2c.measure.request import KEY, Request
+from otelc2c.measure.request import KEY, Answered, Request
 from otelc2c.wsgi import serve
 
 _WHERE: Final = "measure.pyramid"
 _DERIVER: Final = "otelc2c_view"
+_PLACE: Final = "otelc2c_place"
+"""Where a request keeps the name of what traversal found."""
+_NOTHING: Final[dict[str, Any]] = {}
 
 
 # -- what became of a request -----------------------------------------------------------------
 
 
-def _join(key: tuple[str, str]) -> str:
-    root, pattern = key
-    if pattern.startswith("/"):
-        return root + pattern
-    return f"{root}/{pattern}"
-
-
-_routes: Final[Bounded[tuple[str, str], str]] = Bounded(_join, 2000)
-
-
-def route_of(request: Any) -> str | None:
-    """The pattern of the matched route with the application's root; what a view was found for otherwise."""
+def where_of(request: Any) -> Where:
+    """The matched route, or the place that traversal found."""
     values: dict[str, Any] = request.__dict__
-    matched = values.get("matched_route")
-    if matched is None:
-        return values.get("otelc2c_place")
-    return _routes[request.environ.get("SCRIPT_NAME") or "", matched.pattern]
+    return values.get("matched_route") or values.get(_PLACE)
 
 
-def place_of(context: Any, request: Any, view_name: str) -> str:
+def place_of(context: Any, view_name: str) -> str:
     """A bounded name for what traversal found: the context's class, and the view's registered name."""
-    root = request.environ.get("SCRIPT_NAME") or ""
-    place = f"{root}/{{{type(context).__name__}}}"
+    place = f"/{{{type(context).__name__}}}"
     return f"{place}/{view_name}" if view_name else place
 
 
@@ -59,11 +48,14 @@ def is_answer(error: BaseException) -> bool:
     return isinstance(code, int) and code < 500
 
 
-def look(request: Request) -> tuple[str | None, BaseException | None]:
+def look(request: Request) -> Answered:
     """Route and exception of the last attempt to answer (`pyramid_retry` makes several)."""
     found = request.found
-    error = found.__dict__.get("exception") or request.raised
-    return route_of(found), None if error is None or is_answer(error) else error
+    values = found.__dict__
+    error = values.get("exception") or request.raised
+    if error is not None and is_answer(error):
+        error = None
+    return values.get("matched_route") or values.get(_PLACE), found.environ.get("SCRIPT_NAME"), error
 
 
 # -- router -----------------------------------------------------------------------------------
@@ -80,28 +72,30 @@ def _call(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _invoke_request(original: Callable[..., Any]) -> Callable[..., Any]:
-    def invoke_request(self: Any, request: Any, *args: Any, **named: Any) -> Any:
+    def invoke_request(self: Any, request: Any, _use_tweens: bool = True) -> Any:
         try:
             running = request.environ.get(KEY)
-            if running is None or running.quiet or running.running:
-                running = None
+            if running is not None:
+                if running.quiet or running.inside:
+                    # A subrequest made of a copy of its request comes by here while that runs.
+                    running = None
+                else:
+                    running.look = look
+                    running.found = request
+                    running.raised = None
+                    running.inside = True
         except Exception as error:
             swallowed(_WHERE, error)
             running = None
-        # A subrequest that was made of a copy of its request comes by here while that runs.
         if running is None:
-            return original(self, request, *args, **named)
-        running.look = look
-        running.found = request
-        running.raised = None
-        running.running = True
+            return original(self, request, _use_tweens)
         try:
-            return original(self, request, *args, **named)
+            return original(self, request, _use_tweens)
         except Exception as error:
             running.raised = error
             raise
         finally:
-            running.running = False
+            running.inside = False
 
     return invoke_request
 
@@ -118,21 +112,6 @@ def dotted_name(view: Any, attr: str | None) -> str:
     return f"{name}.{attr}" if attr else name
 
 
-def _begin(request: Any, name: str, kind: str) -> tuple[Measurer, Begun] | None:
-    """Begin a view or a rendering; None where nobody measures."""
-    measurer = installed.measurer
-    if measurer is None or not _active.on:
-        return None
-    environ = getattr(request, "environ", None)
-    if environ is not None:
-        running = environ.get(KEY)
-        if running is not None and running.quiet:
-            return None
-    operation = measurer.views if kind == "view" else measurer.renders
-    begun = operation.begin(name)
-    return None if begun is None else (measurer, begun)
-
-
 def timed_view(view: Callable[..., Any], info: Any) -> Callable[..., Any]:
     """View deriver: the view callable, without its rendering."""
     name = dotted_name(info.original_view, info.options.get("attr"))
@@ -140,11 +119,14 @@ def timed_view(view: Callable[..., Any], info: Any) -> Callable[..., Any]:
     of_exceptions = bool(info.exception_only)
 
     def timed(context: Any, request: Any) -> Any:
+        measurer = installed.measurer
+        if measurer is None or not _active.on:
+            return view(context, request)
         try:
-            begun = _begin(request, name, "view")
             values = request.__dict__
             if values.get("matched_route") is None and not (of_exceptions or isinstance(context, Exception)):
-                values["otelc2c_place"] = place_of(context, request, view_name)
+                values[_PLACE] = place_of(context, view_name)
+            begun = measurer.views.begin(name, request.environ.get(KEY))
         except Exception as error:
             swallowed(_WHERE, error)
             begun = None
@@ -153,22 +135,22 @@ def timed_view(view: Callable[..., Any], info: Any) -> Callable[..., Any]:
         try:
             result = view(context, request)
         except BaseException as error:
-            _end_view(begun, name, request, error)
+            _end_view(measurer, begun, name, request, error)
             raise
-        _end_view(begun, name, request, None)
+        _end_view(measurer, begun, name, request, None)
         return result
 
     return timed
 
 
-def _end_view(running: tuple[Measurer, Begun], name: str, request: Any, error: BaseException | None) -> None:
-    measurer, begun = running
+def _end_view(measurer: Measurer, begun: Begun, name: str, request: Any, error: BaseException | None) -> None:
     try:
-        method = request.environ.get("REQUEST_METHOD")
         if error is not None and is_answer(error):
             error = None
-        route = route_of(request)
-        measurer.views.end(begun, name, method if method in METHODS else OTHER, route, error)
+        values = request.__dict__
+        where = values.get("matched_route") or values.get(_PLACE)
+        get = request.environ.get
+        measurer.views.end(begun, name, get("REQUEST_METHOD"), where, get("SCRIPT_NAME"), error)
     except Exception as failure:
         swallowed(_WHERE, failure)
 
@@ -186,9 +168,14 @@ def _add_default_view_derivers(original: Callable[..., Any]) -> Callable[..., An
 
 def _render(original: Callable[..., Any]) -> Callable[..., Any]:
     def render(self: Any, value: Any, system_values: Any, request: Any = None) -> Any:
+        measurer = installed.measurer
+        if measurer is None or not _active.on:
+            return original(self, value, system_values, request)
         try:
             name = self.name or self.type or "default"
-            begun = _begin(request, name, "render")
+            # A template may be rendered outside of a request, and with anything for a request.
+            environ = getattr(request, "environ", None) or _NOTHING
+            begun = measurer.renders.begin(name, environ.get(KEY))
         except Exception as error:
             swallowed(_WHERE, error)
             begun = None
@@ -197,21 +184,23 @@ def _render(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = original(self, value, system_values, request)
         except BaseException as error:
-            _end_render(begun, name, request, error)
+            _end_render(measurer, begun, name, request, error)
             raise
-        _end_render(begun, name, request, None)
+        _end_render(measurer, begun, name, request, None)
         return result
 
     return render
 
 
 def _end_render(
-    running: tuple[Measurer, Begun], name: str, request: Any, error: BaseException | None
+    measurer: Measurer, begun: Begun, name: str, request: Any, error: BaseException | None
 ) -> None:
-    measurer, begun = running
     try:
-        route = None if request is None else route_of(request)
-        measurer.renders.end(begun, name, name, route, error)
+        where, root = None, None
+        if request is not None:
+            where = where_of(request)
+            root = (getattr(request, "environ", None) or _NOTHING).get("SCRIPT_NAME")
+        measurer.renders.end(begun, name, name, where, root, error)
     except Exception as failure:
         swallowed(_WHERE, failure)
 

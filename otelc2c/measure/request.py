@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -11,8 +11,8 @@ from opentelemetry.trace import StatusCode
 from otelc2c import context
 from otelc2c.guard import swallowed
 from otelc2c.measure.failures import error_type, message_of, record
-from otelc2c.measure.http import status_code
-from otelc2c.measure.measurer import Entry, Measurer, Outcome, installed
+from otelc2c.measure.http import Where, status_code
+from otelc2c.measure.measurer import Entry, Measurer, installed
 from otelc2c.record import wire
 from otelc2c.record.span import Span
 
@@ -21,41 +21,51 @@ KEY: Final = "otelc2c.request"
 GIVEN_UP: Final = wire.attribute("otelc2c.response.given_up", True)
 """The client went away, or the server did not want the rest of the body."""
 _NO_BODY: Final = frozenset({204, 304})
+_REQUEST_ID: Final = "X-Request-ID"
+_REQUEST_ID_LOWER: Final = _REQUEST_ID.lower()
+_LENGTH: Final = len(_REQUEST_ID)
 
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
 
 
-class Look(Protocol):
-    """How a framework says what became of a request: its route, and the exception that it answered."""
+Answered: TypeAlias = tuple[Where, str | None, BaseException | None]
+"""Route and root of the application, and the exception that was answered."""
 
-    def __call__(self, request: "Request") -> tuple[str | None, BaseException | None]: ...
+
+class Look(Protocol):
+    """How a framework says what became of a request."""
+
+    def __call__(self, request: "Request") -> Answered: ...
 
 
 class Request:
-    """A measured request.
+    """A measured request."""
 
-    The class holds the values that most requests never change, since this is made for each of them.
-    """
-
-    quiet: Literal[False] = False
-    open = True
-    internal = False
-    """Whether a span of somebody else stands around this one."""
-    status: str | None = None
-    written = False
-    """Whether a part of the body was handed to the server, so that the status cannot change any more."""
-    abandoned = False
-    headers: Any = ()
-    server_write: Callable[[bytes], Any]
-    baggage: Context | None = None
-    baggage_token: Any = None
-    token: Any = None
-    look: Look | None = None
-    found: Any = None
-    """What a framework keeps here for its `look`."""
-    raised: BaseException | None = None
-    running = False
+    __slots__ = (
+        "abandoned",
+        "baggage",
+        "baggage_token",
+        "entry",
+        "environ",
+        "forks",
+        "found",
+        "headers",
+        "inside",
+        "internal",
+        "look",
+        "measurer",
+        "open",
+        "raised",
+        "server_start",
+        "server_write",
+        "span",
+        "start_ns",
+        "status",
+        "token",
+        "written",
+    )
+    quiet: Final = False
 
     def __init__(
         self,
@@ -73,28 +83,55 @@ class Request:
         self.span = span
         self.start_ns = start_ns
         self.forks = installed.forks
+        self.open = True
+        self.status: str | None = None
+        self.written = False
+        """Whether a part of the body was handed to the server, so that the status stays what it is."""
+        self.token: Any = None
+        self.baggage: Context | None = None
+        self.look: Look | None = None
+        self.inside = False
+        """Whether the framework is answering it."""
+        self.internal = False
+        """Whether a span of somebody else stands around this one."""
+        self.abandoned = False
 
     # -- what the application calls ----------------------------------------------------------
 
-    def start_response(self, status: Any, headers: Any, *more: Any, **named: Any) -> Callable[[bytes], Any]:
+    def start_response(self, status: Any, headers: Any, exc_info: Any = None) -> Callable[[bytes], Any]:
         """The server's `start_response`, with one header more; what the application gave is not changed."""
         sent = headers
-        if type(headers) is list:
+        measurer = self.measurer
+        if measurer.request_id and type(headers) is list:
             try:
-                for name, lower, form in self.measurer.response_headers:
-                    size = len(name)
-                    for header, _ in headers:
-                        if len(header) == size and header.lower() == lower:
-                            break
-                    else:
-                        sent = [*sent, (name, form(self.span))]
-            except Exception:
+                for name, _ in headers:
+                    # "Content-Type" is as long, and the only other one that is.
+                    if len(name) == _LENGTH and name.lower() == _REQUEST_ID_LOWER:
+                        break
+                else:
+                    sent = [*headers, (_REQUEST_ID, self.span.trace_id.hex())]
+            except Exception:  # what is no list of headers is for the server to refuse
                 sent = headers
-        self.server_write = self.server_start(status, sent, *more, **named)
+        if measurer.trace_response:
+            sent = self._with_trace_response(sent)
+        if exc_info is None:
+            self.server_write = self.server_start(status, sent)
+        else:
+            self.server_write = self.server_start(status, sent, exc_info)
         # Only now: what the server refuses is not sent.
         self.status = status if type(status) is str else None
         self.headers = headers
         return self.write
+
+    def _with_trace_response(self, headers: Any) -> Any:
+        try:
+            if type(headers) is not list or any(name.lower() == "traceresponse" for name, _ in headers):
+                return headers
+            span = self.span
+            value = f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{span.flags:02x}"
+            return [*headers, ("traceresponse", value)]
+        except Exception:
+            return headers
 
     def write(self, data: bytes) -> Any:
         """The server's `write`."""
@@ -114,9 +151,8 @@ class Request:
         token, self.token = self.token, None
         if token is not None:
             context.deactivate(token)
-        baggage, self.baggage_token = self.baggage_token, None
-        if baggage is not None:
-            otel_context.detach(baggage)
+            if self.baggage is not None:
+                otel_context.detach(self.baggage_token)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -139,52 +175,56 @@ class Request:
             return
         self.open = False
         try:
-            self.leave()
+            if self.token is not None:
+                self.leave()
+            end_ns = perf_counter_ns()
+            # Nobody needs it any more, and the two would keep each other alive.
+            self.environ.pop(KEY, None)
             if self.forks == installed.forks:
-                end_ns = perf_counter_ns()
                 self.entry.active.add(-1)
                 self._record(error, end_ns)
         except Exception as failure:
             swallowed("wsgi", failure)
 
     def _record(self, error: BaseException | None, end_ns: int) -> None:
-        route: str | None = None
-        exception = error
+        where: Where = None
+        root: str | None = None
+        exception, kind = error, None
         look = self.look
         if look is not None:
-            route, answered = look(self)
+            where, root, answered = look(self)
             exception = error or answered
-        kind: str | None = None
+            # A body may keep this object, which must not keep the application's objects alive.
+            self.found = self.raised = self.look = None
         if exception is not None and (error is not None or (status_code(self.status) or 500) >= 500):
             kind = error_type(exception)
-        outcome = self.entry.outcomes[route, self.status, kind, self.internal]
+        cell, shape = self.entry.outcomes[where, root, self.status, kind, self.internal]
         seconds = (end_ns - self.start_ns) * 1e-9
-        cell = outcome.cell
         cell.record(seconds)
         span = self.span
-        if span.recording:
-            now_ns = end_ns + span.clock
-            if span.sampled and now_ns >= cell.exemplar_due:
-                cell.exemplar(seconds, now_ns, span.trace_id, span.span_id)
-            if exception is not None:
-                self._tell(exception, error is not None, kind)
-            span.close(end_ns, outcome.shape, self._extra())
-        else:
+        if not span.recording:
             span.close(end_ns)
-        # A body or a tool may keep this object; it must not keep the application's objects alive.
-        self.found = self.raised = None
-
-    def _extra(self) -> bytes:
+            return
+        now_ns = end_ns + span.clock
+        if span.sampled and now_ns >= cell.exemplar_due:
+            cell.exemplar(seconds, now_ns, span.trace_id, span.span_id)
+        if exception is not None:
+            self._tell(exception, error is not None, kind)
         measurer = self.measurer
-        extra = self.entry.original + measurer.attributes.encode(self.environ)
-        if measurer.captured.wanted:
-            extra += measurer.captured.encode(self.environ, self.headers)
-        return extra + GIVEN_UP if self.abandoned else extra
+        extra = measurer.attributes.encode(self.environ)
+        if self.abandoned or self.entry.original or measurer.captured.wanted:
+            extra += self._more()
+        span.close(end_ns, shape, extra)
+
+    def _more(self) -> bytes:
+        """Attributes that few requests have, encoded."""
+        captured = self.measurer.captured
+        found = self.entry.original
+        if captured.wanted:
+            found += captured.encode(self.environ, self.headers if self.status else ())
+        return found + GIVEN_UP if self.abandoned else found
 
     def _tell(self, exception: BaseException, escaped: bool, kind: str | None) -> None:
         record(self.span, exception, escaped)
         if kind is not None:
             self.span.set_status(StatusCode.ERROR, message_of(exception))
-
-
-__all__ = ["GIVEN_UP", "KEY", "Environ", "Look", "Outcome", "Request", "StartResponse"]
