@@ -133,7 +133,7 @@ def _unknown(environ: Mapping[str, str]) -> list[Problem]:
     found = []
     for variable in sorted(environ):
         name = variable.removeprefix(OWN_PREFIX)
-        if variable.startswith(OWN_PREFIX) and name not in known:
+        if variable.startswith(OWN_PREFIX) and name not in known and environ[variable].strip():
             near = difflib.get_close_matches(name, sorted(known), 1)
             hint = f"; is it {OWN_PREFIX}{near[0]}?" if near else ""
             found.append(Problem(variable, f"is not a variable of otelc2c{hint}"))

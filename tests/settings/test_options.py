@@ -277,7 +277,9 @@ def test_the_argument_of_a_foreign_sampler_is_left_to_it() -> None:
 
 
 def test_an_unknown_variable_of_ours_is_named_with_the_likely_one() -> None:
-    settings = Settings.from_environ({"OTELC2C_BUKETS": "a=1", "OTELC2C_QQQ": "x", "OTHER": "y"})
+    settings = Settings.from_environ(
+        {"OTELC2C_BUKETS": "a=1", "OTELC2C_QQQ": "x", "OTELC2C_EMPTY": "", "OTHER": "y"}
+    )
     assert settings.problems == (
         Problem("OTELC2C_BUKETS", "is not a variable of otelc2c; is it OTELC2C_BUCKETS?"),
         Problem("OTELC2C_QQQ", "is not a variable of otelc2c"),
