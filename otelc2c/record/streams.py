@@ -141,37 +141,50 @@ def _write_of(cell: StreamCell) -> Callable[[Any], None]:
     return cell.record
 
 
-class Shape:
-    """Sets with the same names, of which at most one attribute has values that are not text.
+class Table:
+    """Sinks by the values of a set, kept apart by the class of some of these.
 
-    `tables[class of the value at `at`][values]` is the sink. The class keeps apart what Python
-    takes for equal (`1 == True == 1.0`); text is equal to nothing but text. Sets whose values are
-    all text stand in the table of `str`, wherever `at` points, so `at` may move while others look.
+    `at` is a position whose values are not all text. Python takes `1`, `True` and `1.0` for equal,
+    so their class chooses the next table; text is equal to nothing but text and needs no choice.
     """
 
-    __slots__ = ("_size", "at", "tables", "values")
+    __slots__ = ("_rest", "at", "tables")
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """A shape for sets with `names`, in whatever order they come."""
+    def __init__(self, ats: Sequence[int]) -> None:
+        """Choose at the positions `ats`, of which there is at least one."""
+        self.at = ats[0]
+        self._rest = ats[1:]
+        self.tables: dict[type, Table | dict[tuple[object, ...], Any]] = {}
+
+    def __getitem__(self, values: tuple[Any, ...]) -> Any:
+        """The sink for `values`, or KeyError. Hot paths write this out themselves."""
+        return self.tables[values[self.at].__class__][values]
+
+    def __setitem__(self, values: tuple[Any, ...], sink: Any) -> None:
+        """Keep the sink for `values`, which are text wherever no table chooses."""
+        kind = type(values[self.at])
+        if kind not in self.tables:
+            self.tables[kind] = Table(self._rest) if self._rest else {}
+        self.tables[kind][values] = sink
+
+
+class Shape(Table):
+    """Sets with the same names. `values(attributes)` are their values in one order."""
+
+    __slots__ = ("ats", "names", "values")
+
+    def __init__(self, names: Sequence[str], ats: Sequence[int] = (0,)) -> None:
+        """A shape for sets with `names`, in whatever order they come; `ats` as in `Table`."""
+        super().__init__(ats)
+        self.names = names
+        self.ats = ats
         # One name twice, because with a single one there would be no tuple.
         self.values = itemgetter(*names) if len(names) > 1 else itemgetter(names[0], names[0])
-        self._size = len(names)
-        self.at = 0
-        self.tables: dict[type, dict[tuple[object, ...], Any]] = {str: {}}
 
-    def put(self, values: tuple[Any, ...], sink: Any) -> bool:
-        """Keep the sink of a set; whether the shape can."""
-        odd = {index for index in range(self._size) if type(values[index]) is not str}
-        if not odd:
-            self.tables[str][values] = sink
-            return True
-        at = odd.pop()
-        others = [kind for kind in self.tables if kind is not str]
-        if odd or (others and at != self.at):
-            return False
-        self.at = at
-        self.tables.setdefault(type(values[at]), {})[values] = sink
-        return True
+    def needs(self, values: tuple[Any, ...]) -> set[int]:
+        """The positions of these values at which the shape does not choose and would have to."""
+        odd = (at for at in range(len(self.names)) if type(values[at]) is not str)
+        return set(odd).difference(self.ats)
 
 
 class Feed:
@@ -206,13 +219,13 @@ class Feed:
 
     def find(self, attributes: Any) -> Any:
         """The sink for `attributes` as an application passed them, cached where that is safe."""
-        cachable = _cachable(attributes)
-        if cachable and attributes:
-            sink = self.sinks.get(cache_key(attributes))
-            if sink is not None:
-                return sink
+        if attributes and self.sinks:
+            try:
+                return self.sinks[cache_key(attributes)]
+            except (KeyError, TypeError, AttributeError):
+                pass  # not there, not hashable, no mapping
         sink, lasting = self.sink(clean(attributes))
-        if lasting and cachable:
+        if lasting and _cachable(attributes):
             self._keep(attributes, sink)
         return sink
 
@@ -240,17 +253,25 @@ class Feed:
                 self.sinks.clear()
                 self.shapes.clear()
             self._kept += 1
-            size = len(attributes)
-            if size <= LARGEST_SHAPE:
-                shape = self.shapes.get(size)
-                if shape is None:
-                    shape = self.shapes[size] = Shape(tuple(attributes))
-                try:
-                    if shape.put(shape.values(attributes), sink):
-                        return
-                except KeyError:
-                    pass  # another shape of this size came first
-            self.sinks[cache_key(attributes)] = sink
+            if not self._shaped(attributes, sink):
+                self.sinks[cache_key(attributes)] = sink
+
+    def _shaped(self, attributes: Any, sink: Any) -> bool:
+        size = len(attributes)
+        if size > LARGEST_SHAPE:
+            return False
+        shape = self.shapes.get(size) or Shape(tuple(attributes))
+        try:
+            values = shape.values(attributes)
+        except KeyError:  # another shape of this size came first
+            return False
+        needed = shape.needs(values)
+        if needed:
+            # A new one, because others may be looking at this one: what was in it is found again.
+            shape = Shape(shape.names, sorted(needed.union(shape.ats)))
+        shape[values] = sink
+        self.shapes[size] = shape
+        return True
 
 
 def cache_key(attributes: Any) -> CellKey:

@@ -11,7 +11,7 @@ from otelc2c.record.attribute_sets import clean, key_of
 from otelc2c.record.cells import Store
 from otelc2c.record.merging import families_of
 from otelc2c.record.points import OVERFLOW, Distribution, Instrument, Scope
-from otelc2c.record.streams import Fan, Feed, Stream
+from otelc2c.record.streams import Fan, Feed, Stream, Table
 from otelc2c.record.views import StreamPlan
 
 COUNTER = Instrument(Scope("m"), "c", "counter")
@@ -37,8 +37,11 @@ def quickly(feed: Feed, attributes: Any) -> Any:
 
 def held(feed: Feed) -> int:
     """Sinks that a feed's caches hold."""
-    tables = [table for shape in feed.shapes.values() for table in shape.tables.values()]
-    return len(feed.sinks) + sum(map(len, tables))
+
+    def inside(table: Table | dict[Any, Any]) -> int:
+        return len(table) if isinstance(table, dict) else sum(map(inside, table.tables.values()))
+
+    return len(feed.sinks) + sum(map(inside, feed.shapes.values()))
 
 
 def totals(store: Store) -> dict[Any, Any]:
@@ -52,7 +55,15 @@ def totals(store: Store) -> dict[Any, Any]:
 
 @pytest.mark.parametrize(
     "attributes",
-    [{}, {"a": "x"}, {"a": 1}, {"a": "x", "b": "y"}, {"a": "x", "b": 200}, {"a": "x", "b": False}],
+    [
+        {},
+        {"a": "x"},
+        {"a": 1},
+        {"a": "x", "b": "y"},
+        {"a": "x", "b": 200},
+        {"a": "x", "b": False},
+        {"a": 1, "b": "x", "c": 2.5, "d": True},
+    ],
 )
 def test_a_known_set_is_found_the_short_way(attributes: Any) -> None:
     """In whatever order its attributes come."""
@@ -62,15 +73,30 @@ def test_a_known_set_is_found_the_short_way(attributes: Any) -> None:
     assert quickly(found, dict(reversed(attributes.items()))) is sink
 
 
-def test_sets_that_the_short_way_cannot_hold_are_still_cached() -> None:
-    """Two numbers, another shape of the same size."""
+def test_a_set_of_another_shape_of_the_same_size_is_still_cached() -> None:
+    """In the order in which its attributes came."""
     found = feed(Store.open_private())
     found.find({"a": "x", "b": "y"})
-    for attributes in ({"a": 1, "b": 2}, {"c": "x", "d": "y"}):
-        sink = found.find(attributes)
-        assert quickly(found, attributes) is None
-        assert found.find(dict(attributes)) is sink
-        assert sink in found.sinks.values()
+    sink = found.find({"c": "x", "d": "y"})
+    assert quickly(found, {"c": "x", "d": "y"}) is None
+    assert found.find({"c": "x", "d": "y"}) is sink
+    assert list(found.sinks.values()) == [sink]
+
+
+def test_a_shape_learns_where_values_are_not_text() -> None:
+    """What it held before is found again."""
+    found = feed(Store.open_private())
+    sets: list[dict[str, Any]] = [
+        {"a": "x", "b": "y"},
+        {"a": "x", "b": 1},
+        {"a": 1, "b": 1},
+        {"a": 1, "b": "y"},
+    ]
+    sinks = [found.find(attributes) for attributes in sets]
+    assert [found.find(attributes) for attributes in sets] == sinks
+    assert [quickly(found, attributes) for attributes in sets] == sinks
+    assert quickly(found, {"a": True, "b": 1}) is None
+    assert quickly(found, {"a": 1, "b": 1.0}) is None
 
 
 def test_the_overflow_is_never_cached_and_takes_what_is_above_the_limit() -> None:
