@@ -172,7 +172,11 @@ def test_a_span_reads_as_the_sdk_encodes_it(drawn: dict[str, Any], limits: SpanL
 @settings(max_examples=25, deadline=None)
 @given(ATTRIBUTES, ATTRIBUTES, ATTRIBUTES, st.sampled_from([None, "", "it broke"]), LIMITS)
 def test_a_span_of_a_shape_reads_as_its_readable_span_encodes(
-    constant: dict[str, Any], extra: dict[str, Any], own: dict[str, Any], error: str | None, limits: SpanLimits
+    constant: dict[str, Any],
+    extra: dict[str, Any],
+    own: dict[str, Any],
+    error: str | None,
+    limits: SpanLimits,
 ) -> None:
     """Shape, extra and the application's own attributes, within the limits, are one set (hot-path 4)."""
     sink, watched_sink, watcher = ListSink(), ListSink(), Watcher()
