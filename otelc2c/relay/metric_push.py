@@ -46,7 +46,7 @@ class OtlpMetrics:
 
 
 class MetricPush:
-    """One destination of numbers. `run` loops in a thread; `flush` may be called from others.
+    """One destination of numbers. `run` loops in a thread; `push` may be called from others.
 
     A destination with an `attach` method collects by itself, when it likes; then there is no
     interval.
@@ -95,7 +95,7 @@ class MetricPush:
             self._stopped.wait()
         while not self._stopped.wait(self._interval):
             with guard.guard("relay.metric_push"):
-                self.flush(self._clock() + self._timeout)
+                self.push(self._clock() + self._timeout)
 
     def stop(self) -> None:
         """Let `run` return after the push it is making."""
@@ -105,7 +105,7 @@ class MetricPush:
         """End the connection."""
         self._delivery.exporter.close()
 
-    def flush(self, deadline: float) -> bool:
+    def push(self, deadline: float) -> bool:
         """Collect and deliver before `deadline` (of the clock). Whether the numbers went out.
 
         Numbers that did not go are part of the next push: nothing is kept for them here.

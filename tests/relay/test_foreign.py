@@ -232,7 +232,7 @@ def test_a_reader_collects_when_it_likes(installed: Any) -> None:
     data = reader._reader.get_metrics_data()  # type: ignore[attr-defined]
     point = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points[0]
     assert (point.value, point.start_time_unix_nano) == (7, 10)
-    assert push.flush(time.monotonic() + 5)
+    assert push.push(time.monotonic() + 5)
     assert reader._reader._metrics_data is not None  # type: ignore[attr-defined]
     families.clear()
     assert reader._reader.get_metrics_data() is not None  # type: ignore[attr-defined]

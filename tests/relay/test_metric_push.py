@@ -86,7 +86,7 @@ def test_numbers_arrive_at_a_receiver() -> None:
     resource = b"\x0a\x0c\x0a\x01k\x12\x07\x0a\x05value"
     with Sink() as sink:
         push = pushing(OtlpMetrics(HttpSender(sink.metrics), resource, schema_url="https://x/1"), State())
-        assert push.flush(time.monotonic() + 5)
+        assert push.push(time.monotonic() + 5)
         push.close()
         [(found, scope, metric)] = metrics_of(sink.received())
     assert (scope.name, metric.name, metric.sum.data_points[0].as_int) == ("app", "looks", 1)
@@ -105,7 +105,7 @@ def test_each_interval_has_its_push_until_the_end() -> None:
         loop.join(5)
         assert not loop.is_alive()
         before = len(sink.received())
-        assert push.flush(time.monotonic() + 5)
+        assert push.push(time.monotonic() + 5)
         push.close()
         assert len(sink.received()) == before + 1
         assert exported(state) == before + 1
@@ -115,7 +115,7 @@ def test_a_push_is_tried_again_until_its_deadline() -> None:
     """A receiver that is back in time gets it."""
     state = State()
     exporter = FakeExporter(Retry("503"))
-    assert pushing(exporter, state).flush(time.monotonic() + 5)
+    assert pushing(exporter, state).push(time.monotonic() + 5)
     assert exporter.taken == [1]
     assert exported(state) == 1
 
@@ -125,9 +125,9 @@ def test_what_did_not_go_out_is_in_the_next_push() -> None:
     state = State()
     exporter = FakeExporter(Retry("503", 60.0))
     push = pushing(exporter, state)
-    assert not push.flush(time.monotonic() + 0.1)
+    assert not push.push(time.monotonic() + 0.1)
     assert exported(state, "503") == 1
-    assert push.flush(time.monotonic() + 5)
+    assert push.push(time.monotonic() + 5)
     assert exporter.taken == [2]
 
 
@@ -136,8 +136,8 @@ def test_what_is_refused_for_good_is_not_sent_again(said: list[str]) -> None:
     state = State()
     exporter = FakeExporter(Rejected("400"))
     push = pushing(exporter, state)
-    assert push.flush(time.monotonic() + 5)
-    assert push.flush(time.monotonic() + 5)
+    assert push.push(time.monotonic() + 5)
+    assert push.push(time.monotonic() + 5)
     assert exporter.taken == [1]
     assert exported(state, "400") == 1
     assert len(said) == 1
@@ -154,7 +154,7 @@ def test_stop_ends_a_pause_and_leaves_the_rest_to_the_final_push() -> None:
     push.stop()
     loop.join(2)
     assert not loop.is_alive()
-    assert push.flush(time.monotonic() + 5)
+    assert push.push(time.monotonic() + 5)
     assert exporter.taken == [2]
 
 
@@ -162,7 +162,7 @@ def test_nothing_is_sent_where_there_is_nothing_to_say() -> None:
     """No empty requests."""
     exporter = FakeExporter()
     push = MetricPush(list, exporter, Baseline(frozenset(), 1), State())
-    assert push.flush(time.monotonic() + 5)
+    assert push.push(time.monotonic() + 5)
     assert exporter.taken == []
 
 
@@ -178,4 +178,4 @@ def test_one_that_collects_by_itself_gets_the_numbers_of_the_moment() -> None:
     assert not loop.is_alive()
     assert values == [1, 1]
     assert reader.taken == []
-    assert push.flush(time.monotonic() + 1)
+    assert push.push(time.monotonic() + 1)
