@@ -35,7 +35,7 @@ def text_answer(status: HTTPStatus, sentence: str, *headers: tuple[str, str]) ->
     return Answer(status, (content_type, *headers), sentence.encode() + b"\n")
 
 
-class BadRequest(Exception):  # noqa: N818 - the name of the status
+class BadRequest(Exception):
     """The head is no HTTP; holds the status to answer with."""
 
     def __init__(self, status: HTTPStatus) -> None:

@@ -13,10 +13,11 @@ def listen(host: str, port: int) -> list[socket.socket]:
     listeners: list[socket.socket] = []
     last: OSError | None = None
     for family, address in addresses:
-        if port == 0 and listeners:
-            address = (address[0], listeners[0].getsockname()[1], *address[2:])
+        # Where the system chooses the port, it does so once for all addresses.
+        chosen = port or (listeners[0].getsockname()[1] if listeners else 0)
+        exact = (address[0], chosen, *address[2:])
         try:
-            listeners.append(_listener(family, address, alone=len(addresses) == 1))
+            listeners.append(_listener(family, exact, alone=len(addresses) == 1))
         except OSError as error:
             last = error
             # An address family that this machine lacks is no obstacle while another is there.

@@ -139,7 +139,7 @@ def unit_word(unit: str) -> str:
 
 
 def prometheus_type(instrument: Instrument) -> Type:
-    """Monotonic sums are counters, other sums and gauges are gauges. Raises ValueError for an unknown kind."""
+    """Monotonic sums are counters, other sums and gauges are gauges. Raises ValueError for another kind."""
     if instrument.kind in MONOTONIC_KINDS:
         return "counter"
     if instrument.kind in SUM_KINDS or instrument.kind in GAUGE_KINDS:
@@ -170,9 +170,9 @@ def label_value(value: AttributeValue) -> str:
 
 
 def labels(attributes: Iterable[tuple[str, AttributeValue]]) -> dict[str, str]:
-    """Labels of attributes. Values of keys that become one label are joined with `;`, in the order of the keys.
+    """Labels of attributes. An empty key is left out.
 
-    A key without any character that a label may have is left out.
+    Values of keys that become one label are joined with `;`, in the order of the keys.
     """
     found: dict[str, str] = {}
     for key, value in sorted(attributes, key=_key):
@@ -185,7 +185,7 @@ def labels(attributes: Iterable[tuple[str, AttributeValue]]) -> dict[str, str]:
 
 
 def scope_labels(scope: Scope) -> dict[str, str]:
-    """`otel_scope_name`, `_version`, `_schema_url`, and the scope's attributes unless they use these names."""
+    """`otel_scope_name`, `_version`, `_schema_url`, and the scope's attributes but for these names."""
     own = labels((SCOPE_PREFIX + key, value) for key, value in scope.attributes if key not in _SCOPE_FIELDS)
     return own | {
         SCOPE_PREFIX + "name": scope.name,

@@ -13,7 +13,7 @@ EOF: Final = "# EOF\n"
 """The last line of an OpenMetrics page."""
 
 
-def number(value: float) -> str:
+def number(value: int | float) -> str:
     """A number as Go and `prometheus_client` write it: `25`, `0.005`, `1.5e+06`, `+Inf`, `NaN`."""
     if isinstance(value, int):
         return str(value)
@@ -48,7 +48,7 @@ def label_text(labels: Mapping[str, str], names: Sequence[str]) -> str:
     return ",".join([f'{name}="{_quoted(labels.get(name, ""))}"' for name in names])
 
 
-def single(sample: str, text: str, value: float, note: str = "") -> str:
+def single(sample: str, text: str, value: int | float, note: str = "") -> str:
     """The line of a counter or gauge. `text` is the series' label text, `note` its exemplar."""
     return f"{sample}{{{text}}} {number(value)}{note}\n" if text else f"{sample} {number(value)}{note}\n"
 
@@ -78,7 +78,7 @@ def histogram(
 
 @lru_cache(maxsize=256)
 def bucket_ends(bounds: tuple[float, ...]) -> tuple[str, ...]:
-    """What closes the labels of each bucket: `le="0.005"} `. Boundaries are fractions, as OpenMetrics asks."""
+    """What closes the labels of each bucket: `le="0.005"} `; `1.0` and not `1`, as OpenMetrics asks."""
     ends = [number(float(bound)) for bound in bounds]
     return tuple(f'le="{end}"}} ' for end in (*ends, "+Inf"))
 
