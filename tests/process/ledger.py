@@ -66,7 +66,7 @@ class Ledger:
     def slowest(self, part: float = 0.99) -> float:
         """Seconds that this part of the answers did not take longer than."""
         times = sorted(answer.seconds for answer in self.answers)
-        return times[int(len(times) * part)] if times else 0.0
+        return times[int((len(times) - 1) * part)] if times else 0.0
 
 
 class Client:

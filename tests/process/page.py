@@ -9,6 +9,8 @@ from typing import NamedTuple, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.process.waiting import until
+
 Labels = tuple[tuple[str, str], ...]
 Samples = Mapping[tuple[str, Labels], float]
 REQUESTS = "http_server_request_duration_seconds_count"
@@ -53,7 +55,8 @@ class Page:
         found: dict[tuple[str, Labels], float] = {}
         for family in text_string_to_metric_families(self.text()):
             for sample in family.samples:
-                key = (sample.name, tuple(sorted(sample.labels.items())))
+                # To Prometheus an empty label is no label: a family has those of all its series.
+                key = (sample.name, tuple(sorted(pair for pair in sample.labels.items() if pair[1])))
                 assert key not in found, f"twice on one page: {key}"
                 found[key] = sample.value
         return found
@@ -128,6 +131,7 @@ class Watch:
                 self.fell.append(f"{key}: {value} -> {now.get(key)}")
 
     def __enter__(self) -> Self:
+        until(self._page.ready, 10, "the page answers")
         self._thread.start()
         return self
 

@@ -63,9 +63,9 @@ def test_killed_relays_are_noticed_by_nobody_who_asks(
                 kill(relay)
                 until(lambda relay=relay: server.relays() not in ([], [relay]), 2, "another relay")
                 until(server.page.ready, 2, "the page again")
-                assert time.monotonic() - killed < 1.5
-                before = len(ledger.answers)
-                until(lambda before=before: len(ledger.answers) > before + 200, 10, "answers go on")
+                assert time.monotonic() - killed < 1.0
+                # One that lives shorter than a second is started again later and later.
+                until(lambda killed=killed: time.monotonic() > killed + 1.4, 2, "it has lived")
         assert not ledger.lost
         assert all(answer.status == int(answer.asked.counted.status) for answer in ledger.answers)
         assert ledger.slowest(1.0) < 1.0
@@ -136,11 +136,12 @@ def scrape_seconds(server: Server) -> float:
 def test_the_relay_ends_when_its_server_was_killed(
     tmp_path: Path, page_port: int, receiver: Receiver
 ) -> None:
-    with gunicorn(tmp_path, telemetry(page_port, receiver.address), workers=2) as server:
+    # An idle sync worker looks for its master after half of its timeout.
+    arguments = ("--timeout", "2")
+    with gunicorn(tmp_path, telemetry(page_port, receiver.address), *arguments, workers=2) as server:
         ledger = Client(server.port).send(50)
         pod = server.pod()
         server.main.send_signal(signal.SIGKILL)
-        # gunicorn's workers notice within a second that their master is gone.
         until(lambda: server.processes() == [], 10, "nothing of the run lives")
         assert not pod.exists()
     received = receiver.numbers()
