@@ -14,7 +14,7 @@ from otelc2c.boot.resource import build_resource, new_instance_id
 from otelc2c.boot.tracing import own_tracer, tracer_provider
 from otelc2c.measure.measurer import Instruments, Measurer, install
 from otelc2c.record.meter import MeterProvider
-from otelc2c.settings import Problem, Settings
+from otelc2c.settings import Settings
 
 END_WAITS = 1.0
 """Seconds that a process which ends waits for its asynchronous instruments."""
@@ -27,16 +27,14 @@ class Started:
 
     def __init__(self, settings: Settings, environ: MutableMapping[str, str]) -> None:
         """Join or make the pod, and make the providers on the files of this process."""
-        self.problems: list[Problem] = []
-        resource, problems = build_resource(settings, new_instance_id())
-        self.problems += problems
+        resource, resource_problems = build_resource(settings, new_instance_id())
         self.life = Life(settings, environ, records_spans=bool(settings.traces_exporters))
         self.life.begin(resource.attributes, resource.schema_url)
         self.resource = Resource(dict(self.life.resource), resource.schema_url)
         recorder = self.life.recorder
         guard.on_swallow(lambda: recorder.store.note_guarded(guard.total()))
-        self.tracers, problems = tracer_provider(settings, self.resource, recorder)
-        self.problems += problems
+        self.tracers, tracer_problems = tracer_provider(settings, self.resource, recorder)
+        self.problems = (*resource_problems, *tracer_problems)
         self.meters = MeterProvider(
             recorder.store,
             views=settings.views,
@@ -61,7 +59,7 @@ class Configurator(_BaseConfigurator):
 
     @guard.guarded("boot")
     def _configure(self, **kwargs: object) -> None:
-        """Switch on what the environment asks for. A failure of ours ends here, and the application starts."""
+        """Switch on what the environment asks for. A failure of ours ends here; the application starts."""
         distro = Distro()
         if distro.settings.disabled or Started.current is not None:
             return

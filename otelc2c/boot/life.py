@@ -40,7 +40,7 @@ class Life:
         self._environ = environ
         self._pid = os.getpid()
         self._in_child: list[Callable[[], None]] = []
-        self._at_end: list[Callable[[], None]] = []
+        self._at_end: list[Callable[[], object]] = []
         self.problem = ""
         self.folder: Folder | None = None
         self.created = False
@@ -119,7 +119,7 @@ class Life:
         """Have `do` called in every child after a fork, once the child has its own files."""
         self._in_child.append(do)
 
-    def at_end(self, do: Callable[[], None]) -> None:
+    def at_end(self, do: Callable[[], object]) -> None:
         """Have `do` called when a process ends in good order, before its last numbers count."""
         self._at_end.append(do)
 

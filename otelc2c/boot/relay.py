@@ -59,7 +59,7 @@ class RelayStarter:
         os.posix_spawn(program, arguments, dict(self._environ), file_actions=actions)
 
     def _start_thread(self) -> None:
-        from otelc2c.relay.main import run_in_thread  # noqa: PLC0415 - only where no process can be had
+        from otelc2c.relay.main import run_in_thread  # only where no process can be had
 
         self._lock = run_in_thread(self._folder.path, self._settings)
 

@@ -65,7 +65,7 @@ class Chunk:
         """Move to other memory; every cell in this chunk moves with it."""
         self.mem = memory.cast("B")
         self.q = self.mem.cast("q")
-        self.d = self.mem.cast("d")
+        self.d: memoryview[float] = self.mem.cast("d")
 
 
 def _anonymous() -> memoryview:
@@ -120,7 +120,7 @@ class SumCell(Cell):
             q = chunk.q
             i = self.base
             try:
-                q[i] += value  # type: ignore[assignment]
+                q[i] += value
             except (ValueError, OverflowError):
                 self.add(float(value))
         else:
@@ -133,7 +133,7 @@ class SumCell(Cell):
         chunk = self.chunk
         if value.__class__ is int and SMALLEST_INT <= value <= LARGEST_INT:
             chunk.d[self.base + SUM_FLOAT] = 0.0
-            chunk.q[self.base + SUM_INT] = value  # type: ignore[assignment]
+            chunk.q[self.base + SUM_INT] = value
         else:
             chunk.q[self.base + SUM_INT] = 0
             chunk.d[self.base + SUM_FLOAT] = value
@@ -155,7 +155,7 @@ class LastCell(Cell):
         chunk = self.chunk
         q, base = chunk.q, self.base
         if value.__class__ is int and SMALLEST_INT <= value <= LARGEST_INT:
-            q[base + LAST_INT] = value  # type: ignore[assignment]
+            q[base + LAST_INT] = value
             q[base + LAST_TYPE] = LAST_TYPE_INT
         else:
             chunk.d[base + LAST_FLOAT] = value
@@ -195,9 +195,9 @@ class HistogramCell(Cell):
         q[i] += 1
         i = self.sum_at
         d[i] += value
-        if value < d[i + 1]:
+        if value < d[i + 1]:  # noqa: PLR1730 - `min` is a call, and stores each time
             d[i + 1] = value
-        if value > d[i + 2]:
+        if value > d[i + 2]:  # noqa: PLR1730 - the same
             d[i + 2] = value
 
     def exemplar(self, value: float, time_ns: int, trace_id: bytes, span_id: bytes) -> None:
@@ -349,7 +349,7 @@ class Store:
                     return self._lost(make)
                 self._instruments[instrument] = number
             meta = _json([number, dict(attributes)])
-            cell = self._append(layout.ENTRY_SERIES, meta, words, make)
+            cell: _CellT | None = self._append(layout.ENTRY_SERIES, meta, words, make)
             if cell is None:
                 return self._lost(make)
             self._cells.append(cell)
@@ -419,7 +419,10 @@ def _json(value: object) -> bytes:
 
 
 def memory_of(path: str) -> list[memoryview]:
-    """The chunks of a cells file that is there now. Raises OSError where it is not, BadFile where it is cut short."""
+    """The chunks of a cells file that is there now.
+
+    Raises OSError where it is not, BadFile where it is cut short.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size

@@ -25,7 +25,6 @@ from otelc2c.record.layout import (
     SUM_EXEMPLAR,
     SUM_FLOAT,
     SUM_INT,
-    WORD,
 )
 from otelc2c.record.points import (
     GAUGE_KINDS,
@@ -44,7 +43,7 @@ WORKER = "otelc2c.worker"
 """The attribute that tells the values of a gauge apart that is shown for each worker."""
 
 
-def _exemplar(q: memoryview, d: memoryview, at: int) -> Exemplar | None:
+def _exemplar(q: memoryview, d: "memoryview[float]", at: int) -> Exemplar | None:
     time_ns = q[at + EXEMPLAR_TIME_NS]
     if not time_ns:
         return None
@@ -74,7 +73,7 @@ class _Total:
     def clear(self) -> None:
         self.present = False
 
-    def add(self, q: memoryview, d: memoryview, base: int) -> None:
+    def add(self, q: memoryview, d: "memoryview[float]", base: int) -> None:
         raise NotImplementedError
 
     def point(self) -> Point:
@@ -94,7 +93,7 @@ class _SumTotal(_Total):
         self.fraction = 0.0
         self.exemplar: Exemplar | None = None
 
-    def add(self, q: memoryview, d: memoryview, base: int) -> None:
+    def add(self, q: memoryview, d: "memoryview[float]", base: int) -> None:
         self.present = True
         self.whole += q[base + SUM_INT]
         self.fraction += d[base + SUM_FLOAT]
@@ -129,7 +128,7 @@ class _LastTotal(_Total):
         self.value: int | float = 0
         self.time_ns = 0
 
-    def add(self, q: memoryview, d: memoryview, base: int) -> None:
+    def add(self, q: memoryview, d: "memoryview[float]", base: int) -> None:
         kind = q[base + LAST_TYPE]
         if kind == LAST_TYPE_NONE:
             return
@@ -170,7 +169,7 @@ class _HistogramTotal(_Total):
         self.max = float("-inf")
         self.exemplars: dict[int, Exemplar] = {}
 
-    def add(self, q: memoryview, d: memoryview, base: int) -> None:
+    def add(self, q: memoryview, d: "memoryview[float]", base: int) -> None:
         end = base + self.bounds + 1
         counts = q[base:end].tolist()
         if self.present:
@@ -186,9 +185,7 @@ class _HistogramTotal(_Total):
         if any(times):
             for bucket, time_ns in enumerate(times):
                 if time_ns:
-                    newest = _newer(
-                        self.exemplars.get(bucket), _exemplar(q, d, at + bucket * EXEMPLAR_WORDS)
-                    )
+                    newest = _newer(self.exemplars.get(bucket), _exemplar(q, d, at + bucket * EXEMPLAR_WORDS))
                     if newest:
                         self.exemplars[bucket] = newest
 
@@ -227,9 +224,7 @@ def outlives(instrument: Instrument) -> bool:
 
 def _key(attributes: Attributes) -> tuple[tuple[str, str, Any], ...]:
     """The same for the same set in any order, and different for 1, 1.0 and True."""
-    return tuple(
-        (name, type(value).__name__, _typed(value)) for name, value in sorted(attributes.items())
-    )
+    return tuple((name, type(value).__name__, _typed(value)) for name, value in sorted(attributes.items()))
 
 
 def _typed(value: Any) -> Any:
@@ -313,9 +308,7 @@ class Merger:
         store = Store()
         for name in names:
             store.note_folded(name)
-        kept = [
-            (total, instrument, total.keep(store, instrument)) for instrument, total in self._lasting()
-        ]
+        kept = [(total, instrument, total.keep(store, instrument)) for instrument, total in self._lasting()]
         publish(store)
         source = Source(None)
         for total, instrument, cell in kept:

@@ -80,7 +80,7 @@ class Distribution(NamedTuple):
     max: float
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]  # a tuple can count, nobody asks this one to
         """Derived from the buckets, so that it can never disagree with them."""
         return sum(self.counts)
 

@@ -20,14 +20,14 @@ class Series(NamedTuple):
     instrument: Instrument
     attributes: Attributes
     q: memoryview
-    d: memoryview
+    d: "memoryview[float]"
     base: int
 
 
 class _Chunk(NamedTuple):
     mem: memoryview
     q: memoryview
-    d: memoryview
+    d: "memoryview[float]"
 
 
 class CellsReader:

@@ -65,7 +65,9 @@ class Recorder:
             os.rename(hidden, self.folder.lock_of(name))
         except OSError as error:
             self._give_up(lock, (hidden, cells, ring))
-            self._say(f"process {os.getpid()} has no telemetry: {self.folder.path}: {error.strerror or error}")
+            self._say(
+                f"process {os.getpid()} has no telemetry: {self.folder.path}: {error.strerror or error}"
+            )
             return
         self._lock = lock
         self.name = name

@@ -21,11 +21,10 @@ DEFAULT_LIMIT: Final = 2000
 """Attribute sets of one stream, the overflow point included."""
 
 LARGEST_SHAPE: Final = 32
-"""Attributes of a set that is still looked up the short way."""
+"""Attributes of a set that is still looked up the shortest way."""
 
 Verb: TypeAlias = Literal["add", "set", "record"]
 StreamCell: TypeAlias = SumCell | LastCell | HistogramCell
-CellKey: TypeAlias = tuple[object, ...]
 
 PLAIN: Final = frozenset({str, int, float, bool})
 """Types whose values compare with others only by value, so that a key of them cannot surprise."""
@@ -190,14 +189,14 @@ class Shape(Table):
 class Feed:
     """The streams of one instrument: where a value with its attributes goes.
 
-    Three caches are read by hot paths: `bare` (the sink without attributes, once there is one),
-    `shapes` (by number of attributes), and `sinks` for what has no place there, by names, values
-    and types as they came. None holds the overflow, whose sets have no end. Each is emptied when
-    it has become twice as long as there may be sets: views that leave attributes out make many
+    Hot paths read two caches, `bare` (the sink without attributes, once there is one) and `shapes`
+    (by number of attributes). Shapes that found their place taken are in `others`, by their names
+    as they came. None of these holds the overflow, whose sets have no end. All are emptied when
+    they have become twice as long as there may be sets: views that leave attributes out make many
     sets one.
     """
 
-    __slots__ = ("_bound", "_kept", "_plans", "_single", "_streams", "bare", "shapes", "sinks")
+    __slots__ = ("_bound", "_kept", "_plans", "_single", "_streams", "bare", "others", "shapes")
 
     def __init__(
         self, plans: Sequence[StreamPlan], streams: Sequence[Stream], verb: Verb, limit: int
@@ -215,14 +214,15 @@ class Feed:
         )
         self.bare: list[Any] = []
         self.shapes: dict[int, Shape] = {}
-        self.sinks: dict[CellKey, Any] = {}
+        self.others: dict[tuple[str, ...], Shape] = {}
 
     def find(self, attributes: Any) -> Any:
         """The sink for `attributes` as an application passed them, cached where that is safe."""
-        if attributes and self.sinks:
+        if attributes and self.others:
             try:
-                return self.sinks[cache_key(attributes)]
-            except (KeyError, TypeError, AttributeError):
+                shape = self.others[tuple(attributes)]
+                return shape[shape.values(attributes)]
+            except (KeyError, TypeError):
                 pass  # not there, not hashable, no mapping
         sink, lasting = self.sink(clean(attributes))
         if lasting and _cachable(attributes):
@@ -250,41 +250,36 @@ class Feed:
         with _registration.lock:
             if self._kept >= self._bound:
                 self._kept = 0
-                self.sinks.clear()
                 self.shapes.clear()
+                self.others.clear()
             self._kept += 1
-            if not self._shaped(attributes, sink):
-                self.sinks[cache_key(attributes)] = sink
+            self._shape(attributes, sink)
 
-    def _shaped(self, attributes: Any, sink: Any) -> bool:
-        size = len(attributes)
-        if size > LARGEST_SHAPE:
-            return False
-        shape = self.shapes.get(size) or Shape(tuple(attributes))
-        try:
-            values = shape.values(attributes)
-        except KeyError:  # another shape of this size came first
-            return False
+    def _shape(self, attributes: Any, sink: Any) -> None:
+        names, size = tuple(attributes), len(attributes)
+        shape = self.shapes.get(size)
+        first = size <= LARGEST_SHAPE and (shape is None or set(shape.names) == set(names))
+        if not first:
+            shape = self.others.get(names)
+        if shape is None:
+            shape = Shape(names)
+        values = shape.values(attributes)
         needed = shape.needs(values)
         if needed:
             # A new one, because others may be looking at this one: what was in it is found again.
             shape = Shape(shape.names, sorted(needed.union(shape.ats)))
         shape[values] = sink
-        self.shapes[size] = shape
-        return True
-
-
-def cache_key(attributes: Any) -> CellKey:
-    """A set as a key: its names, its values and the types of these, as they come."""
-    values = attributes.values()
-    return (*attributes, *values, *map(type, values))
+        if first:
+            self.shapes[size] = shape
+        else:
+            self.others[names] = shape
 
 
 def _cachable(attributes: Any) -> bool:
-    """Whether a key of these values cannot be equal to the key of another set.
+    """Whether no other set can be found by these values.
 
-    Sequences are not: the types of what is in them are no part of the key. A float that is no
-    number is not, because it is never found again.
+    Sequences are not looked up: tables know nothing of the types of what is in them. Nor is a
+    float that is no number, which would never be found again.
     """
     if not isinstance(attributes, Mapping):
         return attributes is None

@@ -89,6 +89,8 @@ class Tracer(trace.Tracer):
         inline = pipeline.inline
         clock = time_ns() - perf_counter_ns()
         if inline is None or not pipeline.ours or (parent is not None and type(parent) is not Parent):
+            if type(parent) is Span:
+                clock = parent.clock
             context = self._context_below(parent)
             return self._begin(parent, clock, start_ns + clock, name, kind, attributes or {}, (), context)
         if parent is None:
@@ -149,7 +151,7 @@ class Tracer(trace.Tracer):
                     pipeline.put(shape.info, head + identity + shape.body + extra)  # type: ignore[misc]
                     return
             clock = parent.clock if type(parent) is Span else clock_now()
-            self._begin_shaped(parent, clock, start_ns, shape, extra).close(end_ns, shape, extra)
+            self._begin_shaped(parent, clock, start_ns, shape, extra).close(end_ns)
         except Exception as error:  # noqa: BLE001 - a failure of ours ends here
             guard.swallowed("span", error)
 
@@ -160,9 +162,9 @@ class Tracer(trace.Tracer):
     ) -> Span:
         attributes = {**shape.attributes, **wire.read_attributes(extra)}
         context = self._context_below(parent)
-        span = self._begin(parent, clock, start_ns + clock, shape.name, shape.kind, attributes, (), context)
-        span.shape = shape
-        return span
+        return self._begin(
+            parent, clock, start_ns + clock, shape.name, shape.kind, attributes, (), context, shape
+        )
 
     def _begin(
         self,
@@ -174,6 +176,7 @@ class Tracer(trace.Tracer):
         attributes: Mapping[str, Any],
         links: Sequence[Link],
         context: Context | None,
+        shape: Shape | None = None,
     ) -> Span:
         """Begin a span with everything that samplers, id generators and processors are promised."""
         pipeline = self.pipeline
@@ -197,10 +200,11 @@ class Tracer(trace.Tracer):
             recording,
             clock,
             started_ns,
+            shape,
         )
         if recording:
             details = span.details = Details(pipeline.limits, name, kind)
-            details.attributes.put_all(attributes)
+            details.attributes.put_all(attributes if shape is None else _beyond(shape, attributes))
             for link in links:
                 details.add_link(link.context, link.attributes)
             pipeline.on_start(span, context)
@@ -285,3 +289,10 @@ class Tracer(trace.Tracer):
             )
 
         return CurrentSpan(begin, record_exception, set_status_on_exception, end_on_exit)
+
+
+def _beyond(shape: Shape, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes that the shape does not have, or has otherwise."""
+    nothing = object()
+    constant = shape.attributes
+    return {key: value for key, value in attributes.items() if constant.get(key, nothing) != value}

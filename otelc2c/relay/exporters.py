@@ -66,7 +66,7 @@ class Exporters:
         otlp = self._settings.otlp_traces
         if name == "otlp" and not otlp.grpc:
             return OtlpSpans(self._sender(otlp), self._resource, number, self._schema_url)
-        from otelc2c.relay import foreign  # noqa: PLC0415 - brings the SDK, which ours do without
+        from otelc2c.relay import foreign  # brings the SDK, which ours do without
 
         return foreign.span_exporter(
             OTLP_GRPC if name == "otlp" else name, number, self._site, self._attributes, self._schema_url
@@ -104,7 +104,7 @@ class Exporters:
         otlp = self._settings.otlp_metrics
         if name == "otlp" and not otlp.grpc:
             return OtlpMetrics(self._sender(otlp), self._resource, number, self._schema_url)
-        from otelc2c.relay import foreign  # noqa: PLC0415 - brings the SDK, which ours do without
+        from otelc2c.relay import foreign  # brings the SDK, which ours do without
 
         return foreign.metric_exporter(
             OTLP_GRPC if name == "otlp" else name, number, self._site, self._attributes, self._schema_url

@@ -33,8 +33,8 @@ def main() -> None:
 
 
 def _work(folder: Folder, site: Sequence[str]) -> None:
-    from otelc2c.relay.relay import Relay  # noqa: PLC0415
-    from otelc2c.settings import Settings  # noqa: PLC0415
+    from otelc2c.relay.relay import Relay
+    from otelc2c.settings import Settings
 
     Relay(folder, Settings.from_environ(os.environ), site).run()
 
@@ -45,7 +45,7 @@ def run_in_thread(path: str, settings: "Settings") -> int | None:
     Returns the descriptor of its lock, which a fork must close, because no relay runs there;
     None where a relay runs elsewhere.
     """
-    from otelc2c.relay.relay import Relay  # noqa: PLC0415
+    from otelc2c.relay.relay import Relay
 
     folder = Folder(path)
     lock = supervisor.take_lock(folder)

@@ -150,15 +150,17 @@ class Relay:
     def _end(self) -> None:
         """Nobody writes any more: send the rest within the limit, say what was lost, and go."""
         deadline = time.monotonic() + self._settings.exit_timeout
-        if not self.flush(deadline):
-            self._say_lost()
+        # Whatever fails here, the folder goes: otherwise the next relay would end the pod again.
+        with guard.guard("relay.end"):
+            if not self.flush(deadline):
+                self._say_lost()
+        self._folder.remove()
         self.pump.stop()
         for push in self.pushes:
             push.stop()
         self._control.stop()
         if self.page is not None:
             self.page.stop(0.0)
-        self._folder.remove()
 
     def _say_lost(self) -> None:
         left = 0
@@ -175,7 +177,8 @@ def _read_resource(folder: Folder) -> tuple[dict[str, Any], str]:
     with open(folder.resource, encoding="utf-8") as file:
         content = json.load(file)
     attributes = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in content["attributes"].items()
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in content["attributes"].items()
     }
     return attributes, content.get("schema_url", "")
 

@@ -29,7 +29,11 @@ FAILED = 1
 
 def detach() -> None:
     """Give up everything that belongs to the server: its descriptors, session, signals, folder."""
-    listed = [int(name) for name in os.listdir("/proc/self/fd")] if os.path.isdir("/proc/self/fd") else range(3, 1024)
+    listed = (
+        [int(name) for name in os.listdir("/proc/self/fd")]
+        if os.path.isdir("/proc/self/fd")
+        else range(3, 1024)
+    )
     for fd in listed:
         if fd > 2:
             with contextlib.suppress(OSError):

@@ -18,7 +18,9 @@ HISTOGRAM = Instrument(SCOPE, "tests.histogram", "histogram", "s", "", (0.1, 1.0
 
 
 def points(store: Store, name: str = "tests.counter") -> list[Point]:
-    return [point for family in families_of(store) if family.instrument.name == name for point in family.points]
+    return [
+        point for family in families_of(store) if family.instrument.name == name for point in family.points
+    ]
 
 
 def read(path: Path) -> list[Point]:

@@ -22,7 +22,9 @@ def test_a_folder_is_private_and_alive_from_the_start(tmp_path: Path) -> None:
     assert made.abandoned
 
 
-def test_the_next_parent_is_tried_where_one_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_parent_is_tried_where_one_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """relay 6: fall back to another folder."""
     real = files.reserve
 

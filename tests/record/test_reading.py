@@ -12,7 +12,9 @@ from otelc2c.record.layout import CHUNK_BYTES, HEADER_BYTES
 from otelc2c.record.points import Instrument, Scope
 from otelc2c.record.reading import CellsReader
 
-COUNTER = Instrument(Scope("tests", "1", "https://schema", (("a", 1), ("b", ("x", "y")))), "tests.counter", "counter")
+COUNTER = Instrument(
+    Scope("tests", "1", "https://schema", (("a", 1), ("b", ("x", "y")))), "tests.counter", "counter"
+)
 
 
 def sample() -> bytes:

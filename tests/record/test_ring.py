@@ -142,7 +142,6 @@ def test_an_exception_out_of_a_signal_handler_leaves_no_hole() -> None:
     class Interrupted(BaseException):
         pass
 
-
     class Memory:
         """Memory whose first copy is interrupted, as by a signal handler that raises."""
 
@@ -179,7 +178,11 @@ def test_a_file_that_is_no_ring_is_refused(tmp_path: Path, content: bytes) -> No
         RingReader.open(str(path))
 
 
-@given(st.lists(st.tuples(st.integers(HEADER_BYTES, HEADER_BYTES + 64 * 8 - 1), st.integers(0, 255)), max_size=30))
+@given(
+    st.lists(
+        st.tuples(st.integers(HEADER_BYTES, HEADER_BYTES + 64 * 8 - 1), st.integers(0, 255)), max_size=30
+    )
+)
 def test_a_damaged_ring_is_read_without_an_exception(damage: list[tuple[int, int]]) -> None:
     writer, reader = pair(64)
     for number in range(6):

@@ -156,9 +156,7 @@ def test_spans_of_killed_processes_arrive_once(recording: Callable[..., Recordin
     assert set(sink.span_counts.values()) == {1}
 
 
-def test_the_relay_ends_after_its_process_was_killed(
-    recording: Callable[..., Recording], sink: Sink
-) -> None:
+def test_the_relay_ends_after_its_process_was_killed(recording: Callable[..., Recording], sink: Sink) -> None:
     """F-05: and sends the rest before."""
     one = recording(**otlp(sink))
     one.tell("span last")
@@ -211,9 +209,7 @@ def test_a_relay_and_its_supervisor_that_are_killed_are_started_at_the_next_fork
     until(lambda: sorted(names(sink)) == ["kept", "of a child"])
 
 
-def test_signals_of_the_server_do_not_end_the_relay(
-    recording: Callable[..., Recording], sink: Sink
-) -> None:
+def test_signals_of_the_server_do_not_end_the_relay(recording: Callable[..., Recording], sink: Sink) -> None:
     one = recording(**otlp(sink))
     relay = one.relay()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
