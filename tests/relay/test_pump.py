@@ -5,10 +5,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
-from otelc2c import catalog
+from otelc2c import catalog, guard
 from otelc2c.record import wire
 from otelc2c.record.layout import HEADER_BYTES, R_SENT, R_TAIL, RECORD_SPAN, RECORD_STATSD, WORD
 from otelc2c.record.points import Scope
@@ -382,3 +383,31 @@ def test_a_receiver_that_was_away_gets_everything() -> None:
         assert set(sink.span_counts.values()) == {1}
         assert len(sink.span_counts) == 10
     pump.close()
+
+
+def test_the_loop_survives_a_failure_of_ours() -> None:
+    """It is counted by the guard, and the spans go out after it."""
+    rings, exporter = FakeRings("a"), FakeExporter()
+    rings.present[0].finish(3)
+    failed = threading.Event()
+
+    class Failing(State):
+        """Fails at its first count."""
+
+        def put(self, *arguments: Any) -> None:
+            if not failed.is_set():
+                failed.set()
+                raise ArithmeticError("a mistake")
+            super().put(*arguments)
+
+    guard.strict(False)
+    pump = SpanPump(rings, [exporter], Failing(), delay=0.01)
+    loop = threading.Thread(target=pump.run)
+    loop.start()
+    until = time.monotonic() + 5
+    while not exporter.taken and time.monotonic() < until:
+        failed.wait(0.01)
+    pump.stop()
+    loop.join(5)
+    assert exporter.taken == ["a:1", "a:2", "a:3"]
+    assert guard.counts() == {"relay.pump": 1}
