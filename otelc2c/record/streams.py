@@ -172,9 +172,9 @@ class Shape(Table):
 
     __slots__ = ("ats", "names", "values")
 
-    def __init__(self, names: Sequence[str], ats: Sequence[int] = (0,)) -> None:
-        """A shape for sets with `names`, in whatever order they come; `ats` as in `Table`."""
-        super().__init__(ats)
+    def __init__(self, names: Sequence[str], ats: Sequence[int] = ()) -> None:
+        """A shape for sets with `names`, in whatever order they come; `ats` as in `Table`, or none."""
+        super().__init__(ats or (0,))
         self.names = names
         self.ats = ats
         # One name twice, because with a single one there would be no tuple.
