@@ -49,7 +49,7 @@ def rows(samples: Sequence[Sample]) -> list[Row]:
             errors[key] += int(sample.value)
     return [
         Row(key, count, errors[key], quantile(0.5, buckets[key]), quantile(0.95, buckets[key]))
-        for key, count in sorted(counts(samples).items(), key=lambda item: (item[0].route, item[0].method))
+        for key, count in sorted(counts(samples).items(), key=_order)
     ]
 
 
@@ -95,6 +95,12 @@ def text(table: Sequence[Row]) -> str:
         "  ".join([line[0].ljust(widths[0]), *(line[i].rjust(widths[i]) for i in range(1, 5))]).rstrip()
         for line in lines
     )
+
+
+def _order(item: tuple[Key, int]) -> tuple[bool, str, str]:
+    """By route and method; what matched no route comes last."""
+    key, _ = item
+    return key.route == NO_ROUTE, key.route, key.method
 
 
 def _milliseconds(seconds: float) -> str:
