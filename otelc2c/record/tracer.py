@@ -293,6 +293,5 @@ class Tracer(trace.Tracer):
 
 def _beyond(shape: Shape, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """The attributes that the shape does not have, or has otherwise."""
-    nothing = object()
-    constant = shape.attributes
-    return {key: value for key, value in attributes.items() if constant.get(key, nothing) != value}
+    constant = {key: (type(value), value) for key, value in shape.attributes.items()}
+    return {key: value for key, value in attributes.items() if constant.get(key) != (type(value), value)}
