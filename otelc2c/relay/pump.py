@@ -84,6 +84,7 @@ class SpanPump:
         self._turn = 0
         self._since: float | None = None
         self._looked = self._looked_before = clock()
+        self._crowded = False
         self._maybe_sent: dict[str, int] = {}
         self._read_bytes = self._read_spans = 0
         self._working = threading.Lock()
@@ -142,6 +143,7 @@ class SpanPump:
     def _look(self) -> int:
         """Bytes that wait in all rings."""
         self._looked_before, self._looked = self._looked, self._clock()
+        self._crowded = False
         words = capacity = 0
         with self._rings.held():
             names = set()
@@ -153,6 +155,7 @@ class SpanPump:
                     self._maybe_sent[worker.name] = ring.cursor + ring.possibly_doubled
                 ring.look(final=worker.dead)
                 words += ring.pending_words
+                self._crowded |= ring.pending_words * 4 >= ring.capacity
                 capacity += ring.capacity
             for name in self._maybe_sent.keys() - names:
                 del self._maybe_sent[name]
@@ -172,7 +175,7 @@ class SpanPump:
             self._since = self._looked_before
         # Waiting for the next look counts against the delay, too.
         waited = self._looked - self._since + self.poll
-        return waited >= self._delay or pending >= self._batch_size * _GUESSED_BYTES
+        return waited >= self._delay or self._crowded or pending >= self._batch_size * _GUESSED_BYTES
 
     def _ends(self) -> dict[str, int]:
         """Up to where each ring is written now."""

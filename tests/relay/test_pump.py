@@ -182,6 +182,19 @@ def test_a_full_batch_does_not_wait(clock: Clock) -> None:
     assert exporter.taken == [f"a:{n}" for n in range(1, 9)]
 
 
+def test_a_ring_that_fills_up_is_not_left_until_the_delay_is_over(clock: Clock) -> None:
+    """A small ring with a long delay would drop what there is time to send."""
+    rings, exporter = FakeRings("a"), FakeExporter()
+    rings.present = [FakeWorker("a", words=128)]
+    pump = SpanPump(rings, [exporter], State(), delay=60.0, clock=clock)
+    rings.present[0].finish()
+    pump.step()
+    assert not exporter.taken
+    rings.present[0].finish(4)
+    pump.step()
+    assert len(exporter.taken) == 5
+
+
 def test_a_busy_worker_does_not_starve_the_others(clock: Clock) -> None:
     """Each ring has its share of a batch; what others do not need goes to the busy one."""
     rings, exporter = FakeRings("busy", "calm", "quiet"), FakeExporter()
