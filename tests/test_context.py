@@ -23,7 +23,7 @@ class Foreign:
     """A runtime context of somebody else's, as `OTEL_PYTHON_CONTEXT` may name one."""
 
     def __init__(self) -> None:
-        self._current_context: ContextVar[Context] = ContextVar("foreign", default=Context())
+        self._current_context: ContextVar[Context] = ContextVar("foreign")
 
     def attach(self, context: Context) -> Token[Context]:
         """Set the current context."""
@@ -31,7 +31,7 @@ class Foreign:
 
     def get_current(self) -> Context:
         """The current context."""
-        return self._current_context.get()
+        return self._current_context.get(Context())
 
     def detach(self, token: Token[Context]) -> None:
         """Put back what was before."""

@@ -128,7 +128,7 @@ class Pipeline:
         for processor in self.processors:
             try:
                 processor.on_start(span, parent_context=context)  # type: ignore[arg-type]
-            except Exception as error:  # noqa: BLE001 - a processor may raise anything
+            except Exception as error:
                 guard.swallowed(WHERE, error)
 
     def on_ending(self, span: "Span") -> None:
@@ -138,7 +138,7 @@ class Pipeline:
             if hook is not None:
                 try:
                     hook(span)
-                except Exception as error:  # noqa: BLE001 - a processor may raise anything
+                except Exception as error:
                     guard.swallowed(WHERE, error)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -151,5 +151,5 @@ def each(items: Iterable[_T], call: Callable[[_T], object]) -> None:
     for item in items:
         try:
             call(item)
-        except Exception as error:  # noqa: BLE001 - a processor may raise anything
+        except Exception as error:
             guard.swallowed(WHERE, error)

@@ -103,7 +103,7 @@ class TracerProvider(trace.TracerProvider):
     def _info_of(self, scope: InstrumentationScope) -> int:
         try:
             number = 0 if self._sink is None else self._sink.scope_id(scope_of(scope))
-        except Exception as error:  # noqa: BLE001 - a failure of ours ends here
+        except Exception as error:
             guard.swallowed("tracer", error)
             number = 0
         return record_info(RECORD_SPAN, number)
@@ -128,7 +128,7 @@ class TracerProvider(trace.TracerProvider):
                 return False
             try:
                 flushed = processor.force_flush(left) is not False and flushed
-            except Exception as error:  # noqa: BLE001 - a processor may raise anything
+            except Exception as error:
                 guard.swallowed(WHERE, error)
                 flushed = False
         return flushed

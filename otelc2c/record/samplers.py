@@ -87,7 +87,7 @@ def load(name: str, argument: str | None, ratio: float) -> tuple[Inline | Sample
         return Inline(TraceIdRatioBased.get_bound_for_rate(ratio), parent_based=root != name), ""
     try:
         return _load_foreign(name, argument), ""
-    except Exception as error:  # noqa: BLE001 - any foreign code may run here
+    except Exception as error:
         return Inline(_ALWAYS, parent_based=True), f"sampler {name!r}: {error}; parentbased_always_on is used"
 
 

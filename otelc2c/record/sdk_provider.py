@@ -35,7 +35,7 @@ class RingSpanProcessor(SpanProcessor):
             context = span.get_span_context()
             if context is not None and context.trace_flags.sampled:
                 self._sink.put(self._info_of(span.instrumentation_scope), encode_readable(span))
-        except Exception as error:  # noqa: BLE001 - a failure of ours ends here
+        except Exception as error:
             guard.swallowed("span", error)
 
     def _info_of(self, scope: InstrumentationScope | None) -> int:

@@ -157,7 +157,7 @@ class Span(trace.Span, LooksReadable):
                 pipeline.put(shape.info, self.head + identity + shape.body + extra)  # type: ignore[misc]
             else:
                 self._finish(shape, extra)
-        except Exception as error:  # noqa: BLE001 - a failure of ours ends here
+        except Exception as error:
             guard.swallowed("span", error)
 
     def head_of_children(self) -> bytes:

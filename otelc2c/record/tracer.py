@@ -152,7 +152,7 @@ class Tracer(trace.Tracer):
                     return
             clock = parent.clock if type(parent) is Span else clock_now()
             self._begin_shaped(parent, clock, start_ns, shape, extra).close(end_ns)
-        except Exception as error:  # noqa: BLE001 - a failure of ours ends here
+        except Exception as error:
             guard.swallowed("span", error)
 
     # -- the long way: anything foreign, and OpenTelemetry's API ---------------------------

@@ -266,9 +266,9 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _bytes(content: int | bytes) -> bytes:
-    if isinstance(content, int):
-        raise ValueError("a number where bytes belong")
-    return content
+    if isinstance(content, bytes):
+        return content
+    raise ValueError("a number where bytes belong")
 
 
 def read_value(data: bytes) -> AnyValue:

@@ -66,7 +66,7 @@ def test_a_readable_copy_has_everything(tracer: Tracer) -> None:
     assert copy.resource.attributes["service.name"] == "shop"
     assert server.resource is copy.resource
     assert copy.instrumentation_scope is server.instrumentation_scope
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="instrumentation_scope"):
         info = copy.instrumentation_info
     assert info is server.instrumentation_info
     assert (info.name, info.version) == ("scope", "2")

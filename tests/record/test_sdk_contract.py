@@ -227,7 +227,7 @@ class Sampling(Sampler):
         self.decision = decision
         self.asked: list[tuple[Any, ...]] = []
 
-    def should_sample(  # noqa: PLR0917 - the SDK's signature
+    def should_sample(
         self,
         parent_context: Context | None,
         trace_id: int,
@@ -397,9 +397,8 @@ def test_leaving_by_an_exception(
 ) -> None:
     """Recorded and set as asked for, by `start_as_current_span` and by the span's own context manager."""
     start = tracer.start_as_current_span if way == "current" else tracer.start_span
-    with pytest.raises(Broken):
-        with start("a", record_exception=record, set_status_on_exception=status):
-            raise Broken("no luck")
+    with pytest.raises(Broken), start("a", record_exception=record, set_status_on_exception=status):
+        raise Broken("no luck")
     (kept,) = memory.get_finished_spans()
     assert [event.name for event in kept.events] == ["exception"] * record
     assert [(event.attributes or {})["exception.escaped"] for event in kept.events] == [
@@ -414,9 +413,8 @@ def test_leaving_on_purpose_is_no_error(
     tracer: Any, memory: InMemorySpanExporter, error: BaseException
 ) -> None:
     """Only `Exception`s are recorded by `start_as_current_span`; the span ends all the same."""
-    with pytest.raises(type(error)):
-        with tracer.start_as_current_span("a"):
-            raise error
+    with pytest.raises(type(error)), tracer.start_as_current_span("a"):
+        raise error
     (kept,) = memory.get_finished_spans()
     assert (kept.events, kept.status.status_code) == ((), StatusCode.UNSET)
 
@@ -493,12 +491,12 @@ def test_current_span_and_its_children(tracer: Any, memory: InMemorySpanExporter
 def test_decorators(tracer: Any, memory: InMemorySpanExporter) -> None:
     """A span for each call, of functions and of coroutine functions, around all they do."""
 
-    @tracer.start_as_current_span("plain")
+    @tracer.start_as_current_span("plain")  # type: ignore[untyped-decorator]
     def plain(number: int) -> tuple[int, str]:
         """Says its own name."""
         return number + 1, trace.get_current_span().name  # type: ignore[attr-defined]
 
-    @tracer.start_as_current_span("waiting")
+    @tracer.start_as_current_span("waiting")  # type: ignore[untyped-decorator]
     async def waiting() -> str:
         await asyncio.sleep(0)
         return trace.get_current_span().name  # type: ignore[attr-defined,no-any-return]

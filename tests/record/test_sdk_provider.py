@@ -7,7 +7,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, AlwaysRecordSampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, AlwaysRecordSampler
 from opentelemetry.trace import SpanKind, Status, StatusCode, TraceState
 
 from otelc2c import guard
@@ -106,12 +106,12 @@ def test_a_closed_span_is_closed(tracer: Tracer | ApiTracer, sink: ListSink) -> 
 def test_the_whole_api_works_on_a_span_of_the_short_way(tracer: Tracer | ApiTracer, sink: ListSink) -> None:
     """Events, links, exceptions, the context manager, and what only the SDK's spans have."""
     server: Span | ApiSpan = tracer.open(None, now(), "GET")
+    server.set_attributes({"a": 1})
+    server.add_event("e", {"x": 1})
+    server.add_link(CALLER.context(), {"l": 1})
+    server.record_exception(KeyError("k"))
+    assert server.attributes["a"] == 1
     with pytest.raises(ValueError, match="bad"), server:
-        server.set_attributes({"a": 1})
-        server.add_event("e", {"x": 1})
-        server.add_link(CALLER.context(), {"l": 1})
-        server.record_exception(KeyError("k"))
-        assert server.attributes["a"] == 1
         raise ValueError("bad")
     (span,) = sink.spans
     assert [event.name for event in span.events] == ["e", "exception", "exception"]
@@ -131,7 +131,11 @@ def test_settings_reach_the_sdk() -> None:
         None,
     )
     provider.shutdown()
-    assert provider.sampler.get_description() == "TraceIdRatioBased{1.0}"
+    assert provider.sampler is ALWAYS_ON
+    quarter = settings(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.25")
+    other = sdk_tracer_provider(quarter, None, None)
+    other.shutdown()
+    assert str(other.sampler.get_description()) == "TraceIdRatioBased{0.25}"
     span: Any = provider.get_tracer("t").start_span("s", attributes={"a": 1, "b": 2, "c": 3})
     assert span.dropped_attributes == 1
     assert provider._span_limits.max_span_attributes == 2

@@ -15,6 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.sdk.trace import TracerProvider as SdkProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -109,7 +110,7 @@ class Watcher:
         self.ended.append(span)
 
 
-class FixedIds:
+class FixedIds(IdGenerator):
     """The same ids for every provider, so that spans can be compared."""
 
     def generate_trace_id(self) -> int:
@@ -150,7 +151,8 @@ def make(provider: Any, drawn: dict[str, Any]) -> Any:
 
 def sdk_message(span: ReadableSpan) -> Message:
     """What the SDK's encoder makes of a span."""
-    return encode_spans([span]).resource_spans[0].scope_spans[0].spans[0]
+    message: Message = encode_spans([span]).resource_spans[0].scope_spans[0].spans[0]
+    return message
 
 
 @settings(max_examples=25, deadline=None)
