@@ -1,7 +1,8 @@
 """The observer: asks the application's asynchronous instruments every few seconds.
 
-There is no thread until an application registers the first of them, and then one a process
-(a greenlet where gevent replaced threads). Who observes:
+There is no thread until an application registers the first of them, and then one a process. Where
+gevent replaced threads by then it is a greenlet; a worker that inherits callbacks and has gevent
+replace threads afterwards (gunicorn's --preload) keeps a real thread. Who observes:
 
 - A process that never forks observes.
 - A process that began by itself and then forks is taken for a server's master: its children do

@@ -97,14 +97,22 @@ def _show(cell: StreamCell, value: int | float) -> None:
 
 
 def _ask(callback: CallbackT) -> Ask:
-    """A function that asks `callback`; a generator is first advanced to where it waits."""
+    """A function that asks `callback`.
+
+    A generator is advanced to where it waits when it is first asked: the application's code then
+    runs where callbacks run, and not while an instrument is being registered.
+    """
     if not isinstance(callback, Generator):
         return callback
     waiting: Generator[Any, CallbackOptions, None] = callback
-    next(waiting)
+    waits = False
 
     def ask(options: CallbackOptions) -> Iterable[Observation]:
+        nonlocal waits
         try:
+            if not waits:
+                waits = True
+                next(waiting)
             found: Iterable[Observation] = waiting.send(options)
         except StopIteration:
             return []

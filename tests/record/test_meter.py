@@ -251,3 +251,21 @@ def test_a_child_records_its_own_numbers_whatever_its_parent_was_doing() -> None
         timeout=30,
     )
     assert ended.stdout.strip() == "[('c', 1), ('c', 1), ('d', 1), ('e', 1)]"
+
+
+def test_no_callback_runs_while_an_instrument_is_registered(store: Store) -> None:
+    """A generator may therefore make instruments of the same meter itself."""
+    provider = MeterProvider(store, observe_interval=3600)
+    made = provider.get_meter("m")
+
+    def generates() -> Any:
+        counter = made.create_counter("inside")
+        yield []
+        while True:
+            counter.add(1)
+            yield [Observation(1)]
+
+    made.create_observable_gauge("g", [generates()])
+    assert provider.observer.observe_now()
+    assert told(store).keys() == {"inside", "g"}
+    provider.shutdown()
