@@ -25,6 +25,10 @@ TRACES: Final = "opentelemetry_traces_exporter"
 METRICS: Final = "opentelemetry_metrics_exporter"
 EXPORT_LIMIT: Final = 10.0
 """Seconds after which an export counts as failed."""
+GRPC_PATIENCE: Final = 300.0
+"""Seconds for which a batch is offered to OpenTelemetry's gRPC exporter. It does not tell a
+receiver that is away from one that refuses, and for ever would block all that comes after."""
+OTLP_GRPC: Final = "otlp_proto_grpc"
 _GRPC: Final = {TRACES: "otlp_grpc_span_exporter", METRICS: "otlp_grpc_metric_exporter"}
 
 
@@ -46,7 +50,8 @@ def span_exporter(
     made = _made(TRACES, name, site)
     if not callable(getattr(made, "export", None)):
         raise Unusable(f"the entry point {name} of {TRACES} is no span exporter")
-    return ForeignSpans(made, _component(TRACES, name, number, made), name, attributes, schema_url)
+    patience = GRPC_PATIENCE if name == OTLP_GRPC else 0.0
+    return ForeignSpans(made, _component(TRACES, name, number, made), name, attributes, schema_url, patience)
 
 
 def metric_exporter(
@@ -75,7 +80,7 @@ def _made(group: str, name: str, site: Sequence[str]) -> Any:
 
     found = next(iter(entry_points(group=group, name=name)), None)
     if found is None:
-        hint = "; install otelc2c[otlp-grpc]" if name == "otlp_proto_grpc" else ""
+        hint = "; install otelc2c[otlp-grpc]" if name == OTLP_GRPC else ""
         raise Unusable(f"no installed package has an entry point {name} in {group}{hint}")
     try:
         factory = found.load()
@@ -91,7 +96,7 @@ def _made(group: str, name: str, site: Sequence[str]) -> Any:
 
 
 def _component(group: str, name: str, number: int, made: object) -> Component:
-    return Component(_GRPC[group] if name == "otlp_proto_grpc" else type(made).__qualname__, number)
+    return Component(_GRPC[group] if name == OTLP_GRPC else type(made).__qualname__, number)
 
 
 def _resource(attributes: Mapping[str, AttributeValue], schema_url: str) -> Any:
@@ -142,8 +147,6 @@ def _outcome(function: Callable[[], object]) -> Outcome:
 class ForeignSpans:
     """A span exporter written for the SDK, fed with `ReadableSpan`s made from OTLP's bytes."""
 
-    retries = False
-
     def __init__(
         self,
         exporter: Any,
@@ -151,18 +154,32 @@ class ForeignSpans:
         name: str,
         attributes: Mapping[str, AttributeValue],
         schema_url: str = "",
+        patience: float = 0.0,
     ) -> None:
-        """Feed `exporter`, known to the operator as `name`."""
+        """Feed `exporter`, known to the operator as `name`, offering a batch for `patience` seconds."""
         self.component = component
         self.address = name
+        self.retries = patience > 0
         self._exporter = exporter
+        self._patience = patience
+        self._failing_since: float | None = None
         self._resource = _resource(attributes, schema_url)
         self._scopes: dict[Scope, Any] = {}
         self._isolated = _Isolated()
 
     def export(self, spans: Sequence[ScopedSpan], deadline: float | None = None) -> Outcome:
         """Hand the spans over once, waiting until `deadline` (of `time.monotonic`) at most."""
-        return self._isolated.call(lambda: self._exporter.export(self._readable(spans)), deadline)
+        outcome = self._isolated.call(lambda: self._exporter.export(self._readable(spans)), deadline)
+        if isinstance(outcome, Delivered) or not self._patience:
+            self._failing_since = None
+            return outcome
+        now = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since < self._patience:
+            return Retry(outcome.reason)
+        self._failing_since = None
+        return Rejected(outcome.reason)
 
     def _readable(self, spans: Sequence[ScopedSpan]) -> list[Any]:
         from otelc2c.record.readable_spans import readable_span

@@ -161,6 +161,24 @@ def test_a_failure_is_told_by_its_kind(installed: Any, monkeypatch: pytest.Monke
     assert exporter.export([(Scope("app"), b"\xff")]) == Rejected("IndexError")
 
 
+def test_a_batch_is_offered_to_grpc_for_a_while(monkeypatch: pytest.MonkeyPatch, installed: Any) -> None:
+    """F-20: a receiver that comes back gets it; one that refuses for good blocks the others only so long."""
+    monkeypatch.setattr(Collecting, "answer", staticmethod(lambda: SpanExportResult.FAILURE))
+    installed(TRACES, "otlp_proto_grpc", Collecting)
+    exporter = span_exporter("otlp_proto_grpc", 0, [], ATTRIBUTES)
+    assert exporter.retries
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assert exporter.export(SPANS) == Retry("failure")
+    now += foreign.GRPC_PATIENCE - 1
+    assert exporter.export(SPANS) == Retry("failure")
+    now += 1
+    assert exporter.export(SPANS) == Rejected("failure")
+    assert exporter.export(SPANS) == Retry("failure")
+    monkeypatch.setattr(Collecting, "answer", staticmethod(lambda: SpanExportResult.SUCCESS))
+    assert exporter.export(SPANS) == Delivered()
+
+
 def test_an_exporter_that_hangs_costs_one_limit_of_time(
     installed: Any, monkeypatch: pytest.MonkeyPatch, released: threading.Event
 ) -> None:
