@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry import metrics as api
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk import metrics as sdk
@@ -608,3 +610,49 @@ class TestExemplars:
             subject.provider.get_meter("m").create_histogram("h").record(2)
         streams = subject.collect()
         assert streams["h"].exemplars == streams["s"].exemplars == {(): {(2, 7, 8)}}
+
+
+# Halves add up exactly in any order; other fractions would differ in their last digit.
+AMOUNTS = st.one_of(st.integers(-5, 20_000), st.integers(-5, 40_000).map(lambda halves: halves / 2))
+SETS = st.dictionaries(
+    st.sampled_from(["a", "b", "url.path", "ä"]),
+    st.one_of(
+        st.sampled_from(["", "x", "1", 0, 1, True, False, 0.0, 1.0]),
+        st.lists(st.sampled_from(["x", 1, True]), max_size=2),
+    ),
+)
+VIEWS = st.lists(
+    st.builds(
+        View,
+        instrument_name=st.sampled_from(["*", "c", "h", "?"]),
+        attribute_keys=st.one_of(st.none(), st.sets(st.sampled_from(["a", "b"]))),
+        aggregation=st.sampled_from(
+            [None, SumAggregation(), LastValueAggregation(), ExplicitBucketHistogramAggregation([0.0, 10.0])]
+        ),
+        description=st.sampled_from([None, "Said."]),
+    ),
+    max_size=1,
+)
+
+
+@given(VIEWS, st.lists(st.tuples(st.sampled_from("cuhg"), AMOUNTS, SETS), max_size=25))
+@settings(max_examples=60, deadline=None)
+def test_both_providers_say_the_same(
+    views: list[View], measurements: list[tuple[str, float, dict[str, Any]]]
+) -> None:
+    """Whatever is measured, through whichever view."""
+    said = []
+    for subject in (Ours(views), OursRead(views), Sdk(views)):
+        meter = subject.provider.get_meter("m")
+        write: dict[str, Any] = {
+            "c": meter.create_counter("c").add,
+            "u": meter.create_up_down_counter("u").add,
+            "h": meter.create_histogram("h").record,
+            "g": meter.create_gauge("g").set,
+        }
+        for name, amount, attributes in measurements:
+            write[name](amount, attributes)
+        said.append(subject.collect())
+        subject.provider.shutdown()
+    assert said[0] == said[2]
+    assert said[1] == said[2]
