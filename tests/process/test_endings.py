@@ -125,7 +125,7 @@ def test_a_frozen_receiver_costs_no_answer_and_every_drop_is_counted(
         receiver.become("frozen")
 
         def dropped() -> float:
-            return server.page.total("otelc2c_relay_ring_dropped_records_total")
+            return server.page.total("otelc2c_relay_ring_dropped_total")
 
         while not dropped() and len(client.ledger.answers) < MOST_REQUESTS:
             ledger = client.send(500, [HELLO])
