@@ -10,6 +10,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from otelc2c.record import wire
+from otelc2c.record.encoding import events_and_links
 from otelc2c.record.limits import AttributeSet, Limits
 from otelc2c.record.shape import Shape
 
@@ -31,6 +32,7 @@ class Details:
         "on_exception",
         "renamed",
         "status",
+        "whole",
     )
 
     def __init__(self, limits: Limits, name: str, kind: SpanKind) -> None:
@@ -42,6 +44,8 @@ class Details:
         self.links: Sequence[Link] = ()
         self.status = _UNSET
         self.renamed = False
+        self.whole = False
+        """Whether the shape is contained."""
         self.on_exception = (True, True)
         """Whether leaving the span by an exception records it, and sets the status."""
 
@@ -81,6 +85,27 @@ class Details:
         if getattr(status, "status_code", None) in {StatusCode.OK, StatusCode.ERROR}:
             self.status = status
 
+    def addition(self, shape: Shape, extra: bytes) -> bytes | None:
+        """What is here, encoded, to stand behind a shape and `extra`; None where that would not do.
+
+        It does while nothing of theirs is said otherwise, and no limit can be met.
+        """
+        if self.renamed or self.status is not _UNSET or self.attributes.dropped:
+            return None
+        # A copy, made at once: another thread may still be at work on the span.
+        own = self.attributes.copy()
+        constant = shape.attributes
+        for key in own:
+            if key in constant or wire.has_key(extra, key):
+                return None
+        encoded = wire.attributes(own)
+        if len(encoded) + len(extra) > shape.room:
+            return None
+        if not self.events and not self.links:
+            return encoded
+        dropped = wire.span_dropped(0, self.dropped_events, self.dropped_links)
+        return b"".join([encoded, events_and_links(self.events, self.links), dropped])
+
     def take(self, shape: Shape, extra: bytes) -> None:
         """Put a shape and encoded attributes below what is here: what the application set stays."""
         if not self.renamed:
@@ -90,6 +115,7 @@ class Details:
             self.status = shape.status()
         merged = self.below(shape.attributes, wire.read_attributes(extra) if extra else {})
         self.attributes = merged
+        self.whole = True
 
     def below(self, constant: AttributeSet, extra: Mapping[str, Any]) -> AttributeSet:
         """Attributes of a shape, then `extra`, then our own, within the limits; the last of a key wins."""

@@ -22,10 +22,14 @@ def span_rest(
         [
             wire.span_body(name, kind, status.status_code.value, status.description),
             wire.attributes(attributes),
-            *[_event(event) for event in events],
-            *[_link(link) for link in links],
+            events_and_links(events, links),
         ]
     )
+
+
+def events_and_links(events: Iterable[Event], links: Iterable[Link]) -> bytes:
+    """Both, a field each."""
+    return b"".join([_event(event) for event in events]) + b"".join([_link(link) for link in links])
 
 
 def _event(event: Event) -> bytes:

@@ -94,10 +94,12 @@ class AttributeSet(dict[str, Any]):
         if self.limit == 0:
             self.dropped += len(values)
             return
-        if not all(key and type(key) is str and self._is_clean(value) for key, value in values.items()):
-            cleaned = BoundedAttributes(attributes=values, max_value_len=self.length)
-            self.dropped += cleaned.dropped
-            values = cleaned
+        for key, value in values.items():
+            if not key or type(key) is not str or not self._is_clean(value):
+                cleaned = BoundedAttributes(attributes=values, max_value_len=self.length)
+                self.dropped += cleaned.dropped
+                values = cleaned
+                break
         for key, value in values.items():
             self._store(key, value)
 
@@ -108,8 +110,10 @@ class AttributeSet(dict[str, Any]):
         return kind in _SIMPLE
 
     def _store(self, key: str, value: object) -> None:
-        self.pop(key, None)
-        if self.limit is not None and len(self) >= self.limit:
+        if key in self:
+            self.pop(key, None)
+        limit = self.limit
+        if limit is not None and len(self) >= limit:
             # Another thread may have taken the oldest in between.
             self.pop(next(iter(self), key), None)
             self.dropped += 1

@@ -42,7 +42,7 @@ class LooksReadable(ReadableSpan):
     def view(self) -> Details:
         """The span's details as they would be written now."""
         details, shape = self.details, self.shape
-        if details is not None and (shape is None or self.ended_ns):
+        if details is not None and (shape is None or details.whole):
             return details
         whole = Details(self.pipeline.limits, "", SpanKind.SERVER)
         if details is not None:

@@ -152,7 +152,15 @@ class Span(trace.Span, LooksReadable):
             if shape is None:
                 shape = self.shape
             pipeline = self.pipeline
-            if self.details is None and pipeline.ours and shape is not None and len(extra) <= shape.room:
+            details = self.details
+            if pipeline.ours and shape is not None and len(extra) <= shape.room:
+                if details is not None:
+                    more = details.addition(shape, extra)
+                    if more is None:
+                        self._finish(shape, extra)
+                        return
+                    self.shape = shape
+                    extra += more
                 identity = _pack(_ID, self.span_id, _START, self.started_ns, _END, ended_ns)
                 pipeline.put(shape.info, self.head + identity + shape.body + extra)  # type: ignore[misc]
             else:

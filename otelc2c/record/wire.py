@@ -81,10 +81,11 @@ def field(tag: bytes, payload: bytes) -> bytes:
 
 def any_value(value: object) -> bytes:
     """The content of an `AnyValue`. Anything that has no OTLP type becomes its text."""
+    if isinstance(value, str):
+        data = value.encode("utf-8", "backslashreplace")
+        return b"\x0a" + varint(len(data)) + data
     if value is None:
         return b""
-    if isinstance(value, str):
-        return field(b"\x0a", text(value))
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, int):
@@ -104,8 +105,25 @@ def any_value(value: object) -> bytes:
 
 def attribute(key: str, value: object, tag: bytes = SPAN_ATTRIBUTE) -> bytes:
     """One attribute as a `KeyValue` field with the given tag."""
-    inner = field(b"\x0a", text(key)) + field(b"\x12", any_value(value))
+    content = any_value(value)
+    inner = (_key_fields.get(key) or _key_field(key)) + varint(len(content)) + content
     return tag + varint(len(inner)) + inner
+
+
+_key_fields: Final[dict[str, bytes]] = {}
+
+
+def _key_field(key: str) -> bytes:
+    """The key with the tag of its value; most keys come again and again, so a number of them is kept."""
+    encoded = field(b"\x0a", text(key)) + b"\x12"
+    if len(_key_fields) < _MOST_HEADS:
+        _key_fields[key] = encoded
+    return encoded
+
+
+def has_key(data: bytes, key: str) -> bool:
+    """Whether `data`, encoded attributes, may have this key; sometimes true by chance, never false."""
+    return (_key_fields.get(key) or _key_field(key)) in data
 
 
 def attributes(values: Mapping[str, object], tag: bytes = SPAN_ATTRIBUTE) -> bytes:

@@ -55,6 +55,7 @@ def test_what_is_read_of_an_open_span_cannot_be_written(tracer: Tracer) -> None:
 
 def test_a_readable_copy_has_everything(tracer: Tracer) -> None:
     """Under the names of the SDK, the deprecated one too."""
+    tracer.pipeline.add(SpanProcessor())
     server = tracer.open(None, 1)
     server.add_event("e", {"x": 1}, 5)
     server.close(2, tracer.shape("GET /", SpanKind.SERVER, {"a": 1}), wire.attribute("b", 2))

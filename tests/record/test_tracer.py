@@ -281,6 +281,23 @@ def test_what_the_application_sets_stays(sink: ListSink) -> None:
     assert sink.spans[0].kind == 2
 
 
+def test_what_the_application_adds_stands_behind_the_shape(sink: ListSink) -> None:
+    """Attributes of its own, events and links need no look at what the shape says."""
+    tracer = tracer_of(sink)
+    shape = tracer.shape("GET /", SpanKind.SERVER, {"a": 1}, error="bad")
+    server = tracer.open(None, now())
+    server.set_attribute("mine", 1)
+    server.record_exception(ValueError("x"))
+    server.add_link(CALLER.context(), {"l": 1})
+    server.close(now(), shape, wire.attribute("x", 1))
+    assert sink.attributes() == {"a": 1, "x": 1, "mine": 1}
+    (span,) = sink.spans
+    assert (span.name, span.status.message) == ("GET /", "bad")
+    assert [event.name for event in span.events] == ["exception"]
+    assert [link.span_id for link in span.links] == [CALLER.span_id]
+    assert dict(server.attributes) == {"a": 1, "mine": 1}
+
+
 @pytest.mark.parametrize(("error", "code", "message"), [(None, 0, ""), ("", 2, ""), ("bad", 2, "bad")])
 @pytest.mark.parametrize("touched", [False, True])
 def test_a_shape_has_a_status(
