@@ -25,6 +25,7 @@ from otelc2c.measure.bodies import follow
 from otelc2c.measure.measurer import Entry, Measurer, installed
 from otelc2c.measure.request import KEY, Environ, Request, StartResponse
 from otelc2c.record import ids
+from otelc2c.record.api_spans import ApiSpan
 from otelc2c.record.span import Parent, Span
 
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -100,21 +101,23 @@ def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) 
         outer = context.current_span()
         tracer = measurer.tracer
         if outer is INVALID_SPAN and not tracer.attributes_at_start:
-            span = tracer.open(parent, start_ns)
+            span: Span | ApiSpan = tracer.open(parent, start_ns)
             request = Request(measurer, environ, start_response, entry, span, start_ns)
         else:
             around = _outer_parent(outer)
             span = _open_asked(measurer, entry, around or parent, start_ns, around is not None)
             request = Request(measurer, environ, start_response, entry, span, start_ns)
             request.internal = around is not None
+        entry.active.add(1)
+        environ[KEY] = request
+        # Last, so that nothing that fails leaves it behind.
         if baggage is None:
             request.token = context.activate(span)
         else:
             request.baggage = baggage
             request.enter()
-        environ[KEY] = request
-        entry.active.add(1)
     except Exception as error:
+        environ.pop(KEY, None)
         swallowed("wsgi", error)
         return None
     return request
@@ -129,7 +132,7 @@ def _outer_parent(outer: Any) -> Any:
 
 def _open_asked(
     measurer: Measurer, entry: Entry, parent: Any | Parent | None, start_ns: int, internal: bool
-) -> Span:
+) -> Span | ApiSpan:
     """Begin a span of which somebody wants to know a name and attributes when it begins."""
     kind = SpanKind.INTERNAL if internal else SpanKind.SERVER
     return measurer.tracer.open(parent, start_ns, entry.name(None), entry.attributes_at_start(), kind)

@@ -22,6 +22,7 @@ from otelc2c.measure.http import (
 )
 from otelc2c.measure.operation import Operation
 from otelc2c.measure.propagation import Propagation
+from otelc2c.record.api_spans import ApiTracer
 from otelc2c.record.cells import Store
 from otelc2c.record.own import Adds, OwnHistogram, OwnUpDownCounter, Records
 from otelc2c.record.shape import Shape
@@ -70,7 +71,12 @@ class Entry:
     __slots__ = ("_duration", "_tracer", "active", "method", "original", "outcomes", "protocol", "scheme")
 
     def __init__(
-        self, tracer: Tracer, instruments: Instruments, method: str, scheme: str, protocol: str | None
+        self,
+        tracer: Tracer | ApiTracer,
+        instruments: Instruments,
+        method: str,
+        scheme: str,
+        protocol: str | None,
     ) -> None:
         """`method` is as the caller sent it."""
         self._tracer = tracer
@@ -117,7 +123,7 @@ class Entry:
 class Measurer:
     """All that hooks need: settings as values, the tracer, the instruments, and bounded caches of both."""
 
-    def __init__(self, settings: Settings, tracer: Tracer, instruments: Instruments) -> None:
+    def __init__(self, settings: Settings, tracer: Tracer | ApiTracer, instruments: Instruments) -> None:
         """Raises `re.error` for a pattern that is no regular expression, which settings do not let pass."""
         self.tracer: Final = tracer
         self.instruments: Final = instruments

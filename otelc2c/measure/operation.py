@@ -10,6 +10,7 @@ from otelc2c import context
 from otelc2c.guard import swallowed
 from otelc2c.measure.failures import error_type
 from otelc2c.measure.http import OTHER, Bounded, Where, route_text
+from otelc2c.record.api_spans import ApiTracer
 from otelc2c.record.own import OwnHistogram, Records
 from otelc2c.record.shape import Shape
 from otelc2c.record.tracer import Tracer
@@ -17,7 +18,7 @@ from otelc2c.record.tracer import Tracer
 _MOST_SETS: Final = 2000
 
 Begun: TypeAlias = tuple[int, Any, Any]
-"""A part that is running: when it began, its span where somebody will see one, and what ends its being current."""
+"""A part that is running: when it began, and its span and activation where somebody will see one."""
 Labels: TypeAlias = tuple[str, Where, str | None, str | None]
 """The value of the histogram's first attribute, route and root, and the type of an error."""
 
@@ -39,7 +40,7 @@ class Operation:
 
     def __init__(
         self,
-        tracer: Tracer,
+        tracer: Tracer | ApiTracer,
         histogram: OwnHistogram,
         prefix: str,
         key: str,

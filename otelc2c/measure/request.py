@@ -14,6 +14,7 @@ from otelc2c.measure.failures import error_type, message_of, record
 from otelc2c.measure.http import Where, status_code
 from otelc2c.measure.measurer import Entry, Measurer, installed
 from otelc2c.record import wire
+from otelc2c.record.api_spans import ApiSpan
 from otelc2c.record.span import Span
 
 KEY: Final = "otelc2c.request"
@@ -73,7 +74,7 @@ class Request:
         environ: Environ,
         server_start: StartResponse,
         entry: Entry,
-        span: Span,
+        span: Span | ApiSpan,
         start_ns: int,
     ) -> None:
         self.measurer = measurer
@@ -90,6 +91,9 @@ class Request:
         self.token: Any = None
         self.baggage: Context | None = None
         self.look: Look | None = None
+        self.found: Any = None
+        """What a framework keeps here for its `look`."""
+        self.raised: BaseException | None = None
         self.inside = False
         """Whether the framework is answering it."""
         self.internal = False
@@ -128,7 +132,7 @@ class Request:
             if type(headers) is not list or any(name.lower() == "traceresponse" for name, _ in headers):
                 return headers
             span = self.span
-            value = f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{span.flags:02x}"
+            value = f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{span.sampled:02x}"
             return [*headers, ("traceresponse", value)]
         except Exception:
             return headers
@@ -165,7 +169,7 @@ class Request:
     def given_up(self) -> None:
         """End before the last byte, unless the end was there already."""
         if self.open:
-            self.abandoned = self.entry.method != "HEAD" and status_code(self.status) not in _NO_BODY
+            self.abandoned = True
             self.finish()
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -222,7 +226,8 @@ class Request:
         found = self.entry.original
         if captured.wanted:
             found += captured.encode(self.environ, self.headers if self.status else ())
-        return found + GIVEN_UP if self.abandoned else found
+        wanted = self.entry.method != "HEAD" and status_code(self.status) not in _NO_BODY
+        return found + GIVEN_UP if self.abandoned and wanted else found
 
     def _tell(self, exception: BaseException, escaped: bool, kind: str | None) -> None:
         record(self.span, exception, escaped)
