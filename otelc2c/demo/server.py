@@ -16,8 +16,6 @@ from typing import Final, Self
 from otelc2c.demo.page import NoPage, scrape
 
 HOST: Final = "127.0.0.1"
-WORKERS: Final = 3
-THREADS: Final = 2
 START_SECONDS: Final = 30.0
 END_SECONDS: Final = 15.0
 
@@ -54,7 +52,7 @@ def variables(environ: Mapping[str, str], metrics_port: int) -> dict[str, str]:
 
 
 class Server:
-    """gunicorn with WORKERS workers on `port`. Use it as a context manager: it is ended at the end."""
+    """gunicorn on `port`. Use it as a context manager: it is ended at the end."""
 
     def __init__(self, port: int, metrics_port: int, environ: Mapping[str, str]) -> None:
         self.port = port
@@ -88,9 +86,7 @@ class Server:
             program("opentelemetry-instrument"),
             program("gunicorn"),
             f"--bind={HOST}:{self.port}",
-            f"--workers={WORKERS}",
-            f"--threads={THREADS}",
-            "--worker-class=gthread",
+            *("-c", "python:otelc2c.demo.gunicorn_conf"),
             f"otelc2c.demo.wsgi:make_application('{self.metrics_url}')",
         ]
         with self.log.open("wb") as log:

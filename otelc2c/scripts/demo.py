@@ -11,8 +11,9 @@ from types import FrameType
 from typing import Final, TextIO
 
 from otelc2c.demo import load, table
+from otelc2c.demo.gunicorn_conf import threads, workers
 from otelc2c.demo.page import NoPage, Sample, scrape
-from otelc2c.demo.server import THREADS, WORKERS, NotServed, Server, free_port
+from otelc2c.demo.server import NotServed, Server, free_port
 
 PORT: Final = 8080
 METRICS_PORT: Final = 9464
@@ -57,7 +58,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def introduce(server: Server) -> None:
     """Say where to look, and what the service said of itself."""
-    print(f"application   {server.url}   ({WORKERS} workers with {THREADS} threads)")
+    print(f"application   {server.url}   ({workers} workers with {threads} threads)")
     print(f"metrics page  {server.metrics_url}")
     for line in server.printed().splitlines():
         if line.startswith("otelc2c"):
@@ -80,7 +81,7 @@ def once(server: Server, rounds: int) -> int:
         print(f"otelc2c demo: {problem}", file=sys.stderr)
     if problems:
         return 1
-    print(f"The page counts exactly the {len(steps)} requests that were sent, over {WORKERS} workers.")
+    print(f"The page counts exactly the {len(steps)} requests that were sent, over {workers} workers.")
     return 0
 
 
