@@ -298,7 +298,7 @@ def test_nothing_grows_with_what_callers_choose() -> None:
                     "RAW_URI": f"/{number}?q{number}=1",
                     "HTTP_HOST": f"h{number}",
                     "HTTP_USER_AGENT": f"u{number}",
-                    "SERVER_PROTOCOL": f"HTTP/{number}.{number}",
+                    "SERVER_PROTOCOL": f"HTTP/{number}.7",
                     "wsgi.url_scheme": f"s{number}",
                     "REMOTE_ADDR": f"a{number}",
                 },

@@ -6,7 +6,7 @@ that it makes says at the end which route matched and which exception was answer
 
 from collections.abc import Callable, Collection
 from types import MethodType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
     BaseInstrumentor,
@@ -21,6 +21,8 @@ from otelc2c.measure.request import KEY, Answered, Request
 from otelc2c.wsgi import serve
 
 _WHERE: Final = "measure.pyramid"
+_NO_VIEWS: Final = frozenset({"pyramid.httpexceptions.default_exceptionresponse_view"})
+"""What only hands a raised answer on."""
 _DERIVER: Final = "otelc2c_view"
 _PLACE: Final = "otelc2c_place"
 """Where a request keeps the name of what traversal found."""
@@ -115,6 +117,8 @@ def dotted_name(view: Any, attr: str | None) -> str:
 def timed_view(view: Callable[..., Any], info: Any) -> Callable[..., Any]:
     """View deriver: the view callable, without its rendering."""
     name = dotted_name(info.original_view, info.options.get("attr"))
+    if name in _NO_VIEWS:
+        return view
     view_name = info.options.get("name") or ""
     of_exceptions = bool(info.exception_only)
 
@@ -220,9 +224,8 @@ _active: Final = _Active()
 class PyramidInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Measures Pyramid applications whose `Configurator` is made from now on."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._patches = Patches()
+    # The base class makes one instance, but calls `__init__` each time.
+    _patches: ClassVar[Patches] = Patches()
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return ("pyramid >= 1.10, < 3",)

@@ -5,7 +5,7 @@ No server is imported here. Those that are loaded already are changed at once, t
 
 import sys
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import wrapt
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
@@ -58,11 +58,10 @@ _SERVERS: Final[dict[str, tuple[str, str, Callable[[Callable[..., Any]], Callabl
 class WsgiInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Measures every WSGI application that gunicorn, waitress or wsgiref serves."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._patches = Patches()
-        self._on = False
-        self._hooked = False
+    # The base class makes one instance, but calls `__init__` each time.
+    _patches: ClassVar[Patches] = Patches()
+    _on = False
+    _hooked = False
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return ()
