@@ -177,7 +177,6 @@ def test_the_doctor_finds_nothing_wrong() -> None:
         env={**environ, "OTEL_EXPORTER_PROMETHEUS_PORT": str(free_port())},
         capture_output=True,
         text=True,
-        check=False,
         timeout=60,
         check=False,
     )
