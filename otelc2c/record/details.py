@@ -49,6 +49,12 @@ class Details:
         self.on_exception = (True, True)
         """Whether leaving the span by an exception records it, and sets the status."""
 
+    def fill(self, attributes: Mapping[str, Any], links: Sequence[Link]) -> None:
+        """Take what a span is begun with."""
+        self.attributes.put_all(attributes)
+        for link in links:
+            self.add_link(link.context, link.attributes)
+
     def add_event(self, event: Event) -> None:
         """Append an event; the oldest goes when there is no room."""
         if not isinstance(self.events, BoundedList):

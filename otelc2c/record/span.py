@@ -180,7 +180,7 @@ class Span(trace.Span, LooksReadable):
         pipeline = self.pipeline
         if not pipeline.alive:
             return
-        details = self._details()
+        details = self.with_details()
         if shape is not None:
             details.take(shape, extra)
         pipeline.on_ending(self)
@@ -207,7 +207,8 @@ class Span(trace.Span, LooksReadable):
             ]
         )
 
-    def _details(self) -> Details:
+    def with_details(self) -> Details:
+        """The details, made when they are first needed."""
         details = self.details
         if details is None:
             shape = self.shape
@@ -245,30 +246,30 @@ class Span(trace.Span, LooksReadable):
 
     def set_attribute(self, key: str, value: AnyValue) -> None:
         if self._open("Setting attribute on ended span."):
-            self._details().attributes.put(key, value)
+            self.with_details().attributes.put(key, value)
 
     def set_attributes(self, attributes: Mapping[str, AnyValue]) -> None:
         if self._open("Setting attribute on ended span."):
-            self._details().attributes.put_all(attributes)
+            self.with_details().attributes.put_all(attributes)
 
     def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
         if self._open("Tried calling _add_event on an ended span."):
-            details = self._details()
+            details = self.with_details()
             kept = details.event_attributes(attributes)
             details.add_event(Event(name, kept, self._now() if timestamp is None else timestamp))
 
     def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
         if self._open("Tried calling _add_link on an ended span."):
-            self._details().add_link(context, attributes)
+            self.with_details().add_link(context, attributes)
 
     def update_name(self, name: str) -> None:
         if self._open("Tried calling update_name on an ended span."):
-            details = self._details()
+            details = self.with_details()
             details.name, details.renamed = name, True
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         if self._open("Tried calling set_status on an ended span."):
-            self._details().set_status(status, description)
+            self.with_details().set_status(status, description)
 
     def record_exception(
         self,
@@ -297,8 +298,8 @@ class Span(trace.Span, LooksReadable):
             if self.recording:
                 _logger.warning("Calling end() on an ended span.")
             return
-        if self.recording:
-            self._details()
+        if self.recording and self.shape is None:
+            self.with_details()
         self.close(perf_counter_ns() if end_time is None else end_time - self.clock)
 
     def _now(self) -> int:
@@ -311,7 +312,7 @@ class Span(trace.Span, LooksReadable):
         exc_tb: TracebackType | None,
     ) -> None:
         if exc_val is not None and self.is_recording():
-            record, set_status = self._details().on_exception
+            record, set_status = self.with_details().on_exception
             if record:
                 self.record_exception(exc_val, escaped=True)
             if set_status:

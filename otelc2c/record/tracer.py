@@ -29,6 +29,8 @@ from otelc2c.record.span import Parent, Span, clock_now, parent_of
 
 _pack_new = wire.pack_new_identity
 _bits = ids.bits
+_MOST_NAMES = 256
+"""Names of spans begun through the API that a tracer keeps encoded."""
 _ID, _START, _END = wire.ID, wire.START, wire.END
 _TRACE, _PARENT, _LOCAL, _REMOTE = wire.TRACE, wire.PARENT, wire.FLAGS_LOCAL, wire.FLAGS_REMOTE
 
@@ -41,6 +43,7 @@ class Tracer(trace.Tracer):
         self.pipeline = pipeline
         self.scope = scope
         self.info = info
+        self._names: dict[tuple[str, SpanKind], Shape] = {}
 
     @functools.cached_property
     def instrumentation_info(self) -> InstrumentationInfo:
@@ -204,9 +207,7 @@ class Tracer(trace.Tracer):
         )
         if recording:
             details = span.details = Details(pipeline.limits, name, kind)
-            details.attributes.put_all(attributes if shape is None else _beyond(shape, attributes))
-            for link in links:
-                details.add_link(link.context, link.attributes)
+            details.fill(attributes if shape is None else _beyond(shape, attributes), links)
             pipeline.on_start(span, context)
         return span
 
@@ -262,11 +263,42 @@ class Tracer(trace.Tracer):
     ) -> Span:
         """Begin a span as OpenTelemetry's API says; `start_time` is in Unix nanoseconds."""
         above = current_span() if context is None else get_current_span(context)
+        if self.pipeline.ours:
+            light = self._start_light(above, name, kind)
+            if light is not None:
+                if start_time is not None:
+                    light.started_ns = start_time
+                if light.recording and (
+                    attributes or links or not (record_exception and set_status_on_exception)
+                ):
+                    details = light.with_details()
+                    details.fill(attributes or {}, links or ())
+                    details.on_exception = (record_exception, set_status_on_exception)
+                return light
         clock = above.clock if type(above) is Span else clock_now()
         started_ns = perf_counter_ns() + clock if start_time is None else start_time
         span = self._begin(above, clock, started_ns, name, kind, attributes or {}, links or (), context)
         if span.details is not None:
             span.details.on_exception = (record_exception, set_status_on_exception)
+        return span
+
+    def _start_light(self, above: trace.Span, name: str, kind: SpanKind) -> Span | None:
+        """Begin a root, or a span below one of ours, now; None where that is not what is asked for.
+
+        Its name and kind are a shape of their own. As names are the caller's choice, only a number
+        of them is kept.
+        """
+        known = self._names.get((name, kind)) if type(name) is str else None
+        if known is None:
+            if type(name) is not str or len(self._names) >= _MOST_NAMES:
+                return None
+            known = self._names[name, kind] = self.shape(name, kind, {})
+        if type(above) is Span:
+            return self.child(above, perf_counter_ns(), known)
+        if above is not trace.INVALID_SPAN:
+            return None
+        span = self.open(None, perf_counter_ns())
+        span.shape = known
         return span
 
     def start_as_current_span(  # type: ignore[override] # the API returns a private class

@@ -357,3 +357,37 @@ def test_get_tracer_without_a_name_is_told(caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.ERROR):
         TracerProvider(shutdown_on_exit=False).get_tracer("")
     assert "missing module name" in caplog.text
+
+
+def test_names_of_the_application_are_kept_within_bounds(sink: ListSink) -> None:
+    """A name made from a path or an id costs what it costs, and fills nothing (hot-path 4)."""
+    tracer = tracer_of(sink)
+    for number in range(300):
+        with tracer.start_as_current_span(f"s{number}"):
+            tracer.start_span("child", attributes={"k": number}, links=[trace.Link(CALLER.context())]).end()
+    assert len(tracer._names) == 256
+    assert sink.names[-2:] == ["child", "s299"]
+    assert sink.spans[-2].parent_span_id == sink.spans[-1].span_id
+    assert sink.attributes(-2) == {"k": 299}
+    assert len(sink.spans[-2].links) == 1
+
+
+def test_a_start_time_of_the_application_is_kept(sink: ListSink) -> None:
+    """In Unix nanoseconds, for a root and below a span."""
+    tracer = tracer_of(sink)
+    with tracer.start_as_current_span("root", start_time=7):
+        tracer.start_span("child", start_time=8).end(9)
+    assert [(span.start_time_unix_nano, span.name) for span in sink.spans] == [(8, "child"), (7, "root")]
+    assert sink.spans[0].end_time_unix_nano == 9
+
+
+def test_odd_names_are_no_reason_to_fail(sink: ListSink) -> None:
+    """One with a lone surrogate, one that is empty, one that changes."""
+    tracer = tracer_of(sink)
+    for name in ("\ud800", ""):
+        tracer.start_span(name).end()
+    assert sink.names == ["\\ud800", ""]
+    span = tracer.start_span("s")
+    span.update_name("later")
+    span.end()
+    assert sink.names[-1] == "later"
