@@ -127,14 +127,15 @@ def write_starter(part: Part, folder: Path, programs: Path) -> Path:
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Install what is named, and say in a line each what could not be had."""
     parser = argparse.ArgumentParser(prog="tests.parts.install", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*PARTS, []], help="programs to get")
+    parser.add_argument("names", nargs="*", help="programs to get")
     parser.add_argument("--folder", action="store_true", help="print the folder that belongs on the PATH")
     asked = parser.parse_args(arguments)
     cache = cache_folder(environ)
     if asked.folder:
         print(cache / "bin")
-    for name in asked.names:
-        part = PARTS[name]
+    if unknown := set(asked.names) - set(PARTS):
+        parser.error(f"unknown programs: {', '.join(sorted(unknown))}")
+    for part in map(PARTS.__getitem__, asked.names):
         try:
             obtain(part, cache, environ.get("PATH", os.defpath))
         except NotHad as why:
