@@ -13,6 +13,7 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import SpanContext, TraceState
+from opentelemetry.trace import span as api_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otelc2c.guard import swallowed
@@ -21,7 +22,8 @@ from otelc2c.record.span import Parent
 MOST_BAGGAGE_BYTES: Final = 8192
 """Longest `baggage` header that is looked at: what every participant must take (W3C Baggage)."""
 MOST_BAGGAGE_ENTRIES: Final = 64
-_MOST_TRACESTATE: Final = 512
+_MOST_TRACESTATE: Final[int] = getattr(api_span, "_TRACECONTEXT_MAXIMUM_TRACESTATE_LENGTH", 512)
+"""Longest `tracestate` that OpenTelemetry takes: a private number, which differs by version."""
 _PARENT_LENGTH: Final = 55
 _NO_TRACE: Final = bytes(16)
 _NO_SPAN: Final = bytes(8)

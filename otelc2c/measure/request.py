@@ -200,7 +200,7 @@ class Request:
             exception = error or answered
             # A body may keep this object, which must not keep the application's objects alive.
             self.found = self.raised = self.look = None
-        if exception is not None and (error is not None or (status_code(self.status) or 500) >= 500):
+        if exception is not None and (error is not None or self._is_failure(exception)):
             kind = error_type(exception)
         cell, shape = self.entry.outcomes[where, root, self.status, kind, self.internal]
         seconds = (end_ns - self.start_ns) * 1e-9
@@ -219,6 +219,10 @@ class Request:
         if self.abandoned or self.entry.original or measurer.captured.wanted:
             extra += self._more()
         span.close(end_ns, shape, extra)
+
+    def _is_failure(self, exception: BaseException) -> bool:
+        """Whether an exception that was answered is why this is an error; one that is an answer has a status."""
+        return (status_code(self.status) or 500) >= 500 and not hasattr(exception, "status_int")
 
     def _more(self) -> bytes:
         """Attributes that few requests have, encoded."""

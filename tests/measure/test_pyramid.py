@@ -322,7 +322,8 @@ def test_a_raised_answer_is_no_error(kit: Kit, path: str) -> None:
 def test_a_raised_server_error_is_one(kit: Kit) -> None:
     """A 502 that a view raises."""
     ask(application(), "/gateway")
-    assert kit.server().attributes["error.type"] == "HTTPBadGateway"
+    assert kit.server().attributes["error.type"] == "502"
+    assert kit.named("view").attributes["error.type"] == "HTTPBadGateway"
     assert kit.server().events[0][1]["exception.type"] == "pyramid.httpexceptions.HTTPBadGateway"
 
 

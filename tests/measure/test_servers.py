@@ -53,7 +53,7 @@ def test_wsgiref_serves_a_measured_application(instrumentor: WsgiInstrumentor) -
 
 def test_waitress_gets_a_measured_application(instrumentor: WsgiInstrumentor) -> None:
     """Every listening socket's server."""
-    server = create_server(APPLICATIONS["list"], host="127.0.0.1", port=0)
+    server = create_server(APPLICATIONS["list"], host="127.0.0.1", port=0, clear_untrusted_proxy_headers=False)
     try:
         assert isinstance(server.application, Measured)
     finally:
@@ -96,7 +96,7 @@ def test_a_server_that_is_imported_later_is_changed_then(
     name = "wsgiref.simple_server"
     instrumentor.uninstrument()
     monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(WsgiInstrumentor, "_hooked", False)
+    monkeypatch.setattr(instrumentor, "_hooked", False)
     instrumentor.instrument(skip_dep_check=True)
     assert name not in sys.modules
     module = importlib.import_module(name)
