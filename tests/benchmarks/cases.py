@@ -57,7 +57,7 @@ def environ(case: Case, endpoint: str, more: Mapping[str, str] | None = None) ->
     The periodic exports of the peer are put off beyond a round, so that each round holds exactly one.
     """
     made = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    made["PYTHONPATH"] = str(FOLDERS[case.who] or HERE / "nothing")
+    made["PYTHONPATH"] = os.pathsep.join((str(FOLDERS[case.who] or HERE / "nothing"), str(HERE.parents[1])))
     if case.who != "plain":
         made |= {
             "OTEL_SERVICE_NAME": "bench",

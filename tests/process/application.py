@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-import waitress
 from opentelemetry import metrics, trace
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
@@ -93,7 +92,7 @@ def make_application() -> Application:
 class Quiet(WSGIRequestHandler):
     """wsgiref's handler without its access log."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called
         """Nothing."""
 
 
@@ -101,6 +100,8 @@ def main() -> None:
     """Serve by a server that is one process."""
     port, server = int(sys.argv[1]), sys.argv[2]
     if server == "waitress":
+        import waitress  # type: ignore[import-untyped]  # noqa: PLC0415 - only where it serves
+
         waitress.serve(make_application(), host="127.0.0.1", port=port, threads=4)
     else:
         make_server("127.0.0.1", port, make_application(), handler_class=Quiet).serve_forever()

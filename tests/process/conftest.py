@@ -11,11 +11,6 @@ from tests.process.server import free_port
 HERE = Path(__file__).parent
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker here, where it is given."""
-    config.addinivalue_line("markers", "process: starts real servers, and takes seconds")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark everything in this folder."""
     for item in items:

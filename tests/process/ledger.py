@@ -81,7 +81,7 @@ class Client:
         self.ledger = Ledger()
 
     def send(self, total: int, plan: Sequence[Asked] = PLAN, threads: int = 4) -> Ledger:
-        """Send `total` requests of the plan's kinds in turn, from some threads; returns when all are answered."""
+        """Send `total` requests of the plan's kinds in turn, from some threads, and return all answers."""
         kinds = itertools.islice(itertools.cycle(plan), total)
         working = [threading.Thread(target=self._work, args=(kinds, None)) for _ in range(threads)]
         for thread in working:
@@ -132,7 +132,10 @@ def ask(
     number: int,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Send one request, its number as the query (values of parameters are redacted); status 0 where no whole answer came."""
+    """Send one request; status 0 where no whole answer came.
+
+    Its number is the whole query, because the values of parameters are redacted.
+    """
     begun = time.perf_counter()
     try:
         connection.request(asked.method, f"{asked.path}?{number}", headers=dict(headers or {}))

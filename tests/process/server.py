@@ -105,7 +105,7 @@ class Server:
         return True
 
     def end(self, number: int = signal.SIGTERM, seconds: float = END_SECONDS) -> float:
-        """Signal the server and wait for its end; seconds it took. Raises AssertionError if it does not end."""
+        """Signal the server and wait for its end; seconds it took. AssertionError if it does not end."""
         begun = time.monotonic()
         self.main.send_signal(number)
         try:

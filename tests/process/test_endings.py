@@ -3,6 +3,7 @@ long (must hold 9): T9, T10, F-22.
 """
 
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.process.ledger import HELLO, Client
 from tests.process.page import Watch
 from tests.process.receiver import Receiver
-from tests.process.server import free_port, gunicorn, kill, telemetry
+from tests.process.server import Server, free_port, gunicorn, kill, telemetry
 from tests.process.waiting import steady, until
 
 EXIT_LIMIT = 3.0
@@ -34,6 +35,11 @@ def test_an_end_in_order_loses_no_span(
     assert max(received.values()) == 1
 
 
+def replaced(server: Server, before: list[int]) -> bool:
+    """Whether none of these workers is left."""
+    return not set(before) & set(server.workers())
+
+
 @pytest.mark.parametrize("arguments", [(), ("--preload",)], ids=["", "preload"])
 def test_hup_loses_no_span_and_no_number(
     tmp_path: Path, page_port: int, receiver: Receiver, arguments: tuple[str, ...]
@@ -45,7 +51,7 @@ def test_hup_loses_no_span_and_no_number(
         with Watch(server.page) as watch, Client(server.port).load(threads=2) as ledger:
             for _ in range(2):
                 kill(server.main.pid, signal.SIGHUP)
-                until(lambda before=before: not set(before) & set(server.workers()), 15, "new workers")
+                until(partial(replaced, server, before), 15, "new workers")
                 before = server.wait_workers(3)
         assert watch.fell == []
         assert watch.failed == []

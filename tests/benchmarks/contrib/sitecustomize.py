@@ -13,5 +13,5 @@ os.environ.setdefault("OTEL_TRACES_EXPORTER", "otlp")
 os.environ.setdefault("OTEL_METRICS_EXPORTER", "otlp")
 os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
 
-_OTelSDKConfigurator().configure()
+_OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]
 PyramidInstrumentor().instrument(skip_dep_check=True)
