@@ -124,6 +124,8 @@ R_DROPPED_FULL: Final = 7
 R_DROPPED_LARGE: Final = 8
 R_HOLES: Final = 9
 """Holes that the relay jumped (a writer killed between reserving and committing)."""
+R_HEAD: Final = 10
+"""Position up to which records were begun. Written by the worker only."""
 
 RECORD_PAD: Final = 0
 RECORD_SPAN: Final = 1

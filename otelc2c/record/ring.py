@@ -10,6 +10,7 @@ import contextlib
 import mmap
 import os
 import platform
+import struct
 import sys
 import time
 from _thread import allocate_lock
@@ -23,7 +24,6 @@ from otelc2c.record.layout import (
     COMMIT_WORDS_MASK,
     HEADER_BYTES,
     HEADER_WORDS,
-    INFO_BYTES_MASK,
     INFO_KIND_SHIFT,
     INFO_SCOPE_MASK,
     INFO_SCOPE_SHIFT,
@@ -32,6 +32,7 @@ from otelc2c.record.layout import (
     R_CREATED_NS,
     R_DROPPED_FULL,
     R_DROPPED_LARGE,
+    R_HEAD,
     R_HOLES,
     R_MAGIC,
     R_PID,
@@ -39,7 +40,6 @@ from otelc2c.record.layout import (
     R_TAIL,
     R_VERSION,
     RECORD_HEADER_BYTES,
-    RECORD_HEADER_WORDS,
     RECORD_PAD,
     RING_MAGIC,
     RING_VERSION,
@@ -51,6 +51,20 @@ STORES_KEEP_ORDER = platform.machine() in {"x86_64", "AMD64", "i686"}
 """Whether other processes see stores in the order they were made. If not, look twice."""
 
 SMALLEST_BYTES = 64 * 1024
+_ROUNDED_UP = RECORD_HEADER_BYTES + WORD - 1
+_LOW = 0xFFFF_FFFF
+# A record's length, the low half of its position, the bytes of its payload, its tag: numbers that
+# Python keeps in one digit are three times as fast as whole words.
+_HEAD = struct.Struct("<HIxxII").unpack_from
+if sys.byteorder == "big":  # pragma: no cover
+
+    def _HEAD(part: bytes, at: int) -> tuple[int, int, int, int]:  # noqa: N802
+        position, words, tag, length = struct.unpack_from(">xxIHII", part, at)
+        return words, position, length, tag
+
+
+PATIENCE = 2.0
+"""Seconds that a reserved record of a living process may take until it is committed."""
 
 
 def record_info(kind: int, scope: int) -> int:
@@ -61,7 +75,7 @@ def record_info(kind: int, scope: int) -> int:
 class RingWriter:
     """A process' own ring. Any thread may write; a child after a fork needs `restart`."""
 
-    __slots__ = ("capacity", "mask", "mem", "position", "q")
+    __slots__ = ("capacity", "largest", "limit", "mask", "mem", "position", "q")
 
     def __init__(self) -> None:
         """A ring without memory: everything is dropped and counted until `map` is called."""
@@ -77,7 +91,10 @@ class RingWriter:
         self.q = self.mem.cast("q")
         self.capacity = capacity
         self.mask = capacity - 1
+        self.largest = min(capacity >> 2, MAX_RECORD_WORDS)
         self.position = 0
+        self.limit = capacity
+        """Up to here there is room for certain; the reader may have made more."""
 
     def map(self, path: str, size: int) -> None:
         """Make the ring's file with `size` bytes (a power of two) for records.
@@ -108,34 +125,45 @@ class RingWriter:
     def put(self, info: int, payload: bytes) -> bool:
         """`write`, with the kind and scope as `record_info` joins them."""
         size = len(payload)
-        words = (size + RECORD_HEADER_BYTES + WORD - 1) // WORD
-        q = self.q
-        capacity = self.capacity
-        if words > MAX_RECORD_WORDS or words > capacity >> 2:
-            q[R_DROPPED_LARGE if capacity else R_DROPPED_FULL] += 1
-            return False
-        # From here to the store of the new position there must be no call.
+        words = (size + _ROUNDED_UP) >> 3
+        # From here to the store of the new head there must be no call.
         position = self.position
+        end = position + words
         at = position & self.mask
-        start = position if at + words <= capacity else position + capacity - at
-        end = start + words
-        if end - q[R_TAIL] > capacity:
-            q[R_DROPPED_FULL] += 1
-            return False
-        self.position = end
+        if end > self.limit or at + words > self.capacity or words > self.largest:
+            return self._put_seldom(info, payload, words)
+        q = self.q
+        self.position = q[R_HEAD] = end
         try:
-            i = HEADER_WORDS + (start & self.mask)
-            q[i + 1] = info | size
-            offset = (i + RECORD_HEADER_WORDS) << 3
-            self.mem[offset : offset + size] = payload
-            if start != position:
-                self._pad(position, start)
-            q[i] = start << COMMIT_SHIFT | words
+            at += HEADER_WORDS
+            q[at + 1] = info | size
+            begin = (at + 2) << 3
+            self.mem[begin : begin + size] = payload
+            q[at] = position << COMMIT_SHIFT | words
         except BaseException:
             # Raised by a signal handler of the application's: leave no hole in a living ring.
             self._pad(position, end)
             raise
         return True
+
+    def _put_seldom(self, info: int, payload: bytes, words: int) -> bool:
+        """`put` at the end of a lap, or where the ring may be full, or the record too large."""
+        q, capacity = self.q, self.capacity
+        if words > self.largest:
+            q[R_DROPPED_LARGE if capacity else R_DROPPED_FULL] += 1
+            return False
+        # As above: no call until the head is stored.
+        position = self.position
+        at = position & self.mask
+        start = position if at + words <= capacity else position + capacity - at
+        end = start + words
+        limit = self.limit = q[R_TAIL] + capacity
+        if end > limit:
+            q[R_DROPPED_FULL] += 1
+            return False
+        self.position = q[R_HEAD] = start
+        self._pad(position, start)
+        return self.put(info, payload)
 
     def _pad(self, position: int, end: int) -> None:
         """Commit the words from `position` to `end` as empty."""
@@ -149,14 +177,26 @@ class RingWriter:
             position += words
 
 
-class Record(NamedTuple):
-    """One record as the relay reads it."""
+class Taken(NamedTuple):
+    """Records as the relay takes them: payloads by `kind_of` and `scope_of` of their tags."""
 
-    position: int
-    end: int
-    kind: int
-    scope: int
-    payload: bytes
+    groups: dict[int, list[bytes]]
+    number: int
+    """How many there are."""
+    size: int
+    """Bytes of the ring that were walked."""
+    doubled: bool
+    """Whether an earlier relay had sent them, without learning whether they arrived."""
+
+
+def kind_of(tag: int) -> int:
+    """What the records under this tag are."""
+    return tag >> (INFO_KIND_SHIFT - INFO_SCOPE_SHIFT)
+
+
+def scope_of(tag: int) -> int:
+    """The number of the scope that the records under this tag belong to."""
+    return tag & INFO_SCOPE_MASK
 
 
 class RingReader:
@@ -175,12 +215,12 @@ class RingReader:
             raise BadFile("its capacity is not the file's")
         self.capacity = capacity
         self.mask = capacity - 1
-        self.cursor = self.frontier = self._settled = q[R_TAIL]
-        self.possibly_doubled = max(0, q[R_SENT] - q[R_TAIL])
-        """Words that an earlier relay had sent, without learning whether they arrived."""
-        self._full_before = q[R_DROPPED_FULL]
-        self._holes: dict[int, int] = {}
-        self._complete = False
+        self.cursor = self.frontier = q[R_TAIL]
+        self._settled = self.cursor if not STORES_KEEP_ORDER else None
+        self._doubled_until = q[R_SENT]
+        self._dead = False
+        self._stuck: tuple[int, float] = (-1, 0.0)
+        self._last_hole = -1
 
     @classmethod
     def open(cls, path: str) -> "RingReader":
@@ -216,107 +256,98 @@ class RingReader:
         return int(self.frontier - self.q[R_TAIL])
 
     def look(self, *, final: bool = False) -> None:
-        """See what has been committed since the last look.
+        """See how far the writer is. `final` says that it is dead, and will not finish what it began."""
+        self._dead = self._dead or final
+        if self._settled is not None:
+            # What is taken now was begun before the last look, so its stores have arrived.
+            self._settled = self.frontier
+        tail = self.q[R_TAIL]
+        self.frontier = min(max(self.q[R_HEAD], tail), tail + self.capacity)
 
-        `final` says that the writer is dead: nothing comes any more, so a second look would
-        show nothing new.
+    def take(self, limit: int, room: int = 4 * 1024 * 1024) -> Taken:
+        """Up to `limit` records after those taken before, of about `room` bytes in the ring at most.
+
+        Records that an earlier relay may have sent are never mixed with others.
         """
-        if self._complete:
-            return
-        self._complete = final
-        if not STORES_KEEP_ORDER:
-            self._settled = self.frontier
-        self._advance()
-        if final or self.q[R_DROPPED_FULL] != self._full_before:
-            # A living writer's hole shows itself by a ring that is full of nothing.
-            self._full_before = self.q[R_DROPPED_FULL]
-            while self._jump():
-                self._advance()
-        if final or STORES_KEEP_ORDER:
-            self._settled = self.frontier
-
-    def _words_at(self, position: int) -> int:
-        """How long the record committed for exactly this position is; 0 where there is none."""
-        commit = self.q[HEADER_WORDS + (position & self.mask)]
-        words: int = commit & COMMIT_WORDS_MASK
-        if commit >> COMMIT_SHIFT != position or (position & self.mask) + words > self.capacity:
-            return 0
-        return words
-
-    def _advance(self) -> None:
-        end = self.q[R_TAIL] + self.capacity
-        position = self.frontier
-        while position < end and (words := self._words_at(position)):
-            position += words
-        self.frontier = position
-
-    def _jump(self) -> bool:
-        """Move past a hole: words reserved by somebody who never committed them."""
-        hole = self.frontier
-        end = self.q[R_TAIL] + self.capacity
-        lap = (hole | self.mask) + 1
-        for start, stop in ((hole + 1, min(lap, end)), (lap, end)):
-            found = self._first_record(start, stop)
-            if found is not None:
-                self.q[R_HOLES] += 1
-                self._holes[hole] = self.frontier = found
-                return True
-        return False
-
-    def _first_record(self, start: int, stop: int) -> int | None:
-        """The first position in a part of one lap for which a record was committed."""
-        if start >= stop:
-            return None
-        at = HEADER_WORDS + (start & self.mask)
-        words = self.q[at : at + stop - start].tolist()
-        if not any(words):  # the usual case by far: nothing was ever written there
-            return None
-        for position, word in enumerate(words, start):
-            if word >> COMMIT_SHIFT == position and self._words_at(position):
-                return position
-        return None
-
-    def read(self, limit: int, limit_bytes: int = 4 * 1024 * 1024) -> list[Record]:
-        """Up to `limit` records after those read before, not more than about `limit_bytes`."""
-        found: list[Record] = []
-        position = self.cursor
-        holes = self._holes
-        while position < self._settled and len(found) < limit and limit_bytes > 0:
-            if position in holes:
-                position = holes[position]
-                continue
-            words = self._words_at(position)
-            if not words:  # pragma: no cover - only a file changed by somebody else
+        groups: dict[int, list[bytes]] = {}
+        number = 0
+        begin = position = self.cursor
+        doubled = position < self._doubled_until
+        end = self.frontier if self._settled is None or self._dead else self._settled
+        if doubled:
+            end = min(end, self._doubled_until)
+        until = begin + (room >> 3)
+        while position < min(end, until) and number < limit:
+            # One copy for many records, not past the end of a lap.
+            stop = min(end, (position | self.mask) + 1, until + MAX_RECORD_WORDS)
+            reached, found = self._take_part(position, stop, until, limit - number, groups)
+            number += found
+            if reached == position and (reached := self._past_hole(position, end)) == position:
                 break
-            if words >= RECORD_HEADER_WORDS:
-                record = self._record(position, words)
-                if record is not None:
-                    found.append(record)
-                    limit_bytes -= len(record.payload)
-            position += words
+            position = reached
         self.cursor = position
-        return found
+        return Taken(groups, number, (position - begin) * WORD, doubled)
 
-    def _record(self, position: int, words: int) -> Record | None:
-        i = HEADER_WORDS + (position & self.mask)
-        info = self.q[i + 1]
-        kind = info >> INFO_KIND_SHIFT
-        size = info & INFO_BYTES_MASK
-        if kind == RECORD_PAD or size > (words - RECORD_HEADER_WORDS) * WORD:
-            return None
-        offset = (i + RECORD_HEADER_WORDS) * WORD
-        payload = bytes(self.mem[offset : offset + size])
-        return Record(position, position + words, kind, info >> INFO_SCOPE_SHIFT & INFO_SCOPE_MASK, payload)
+    def _take_part(
+        self, position: int, stop: int, until: int, limit: int, groups: dict[int, list[bytes]]
+    ) -> tuple[int, int]:
+        """Add the records that begin before `until` and end before `stop` to `groups`.
+
+        Returns the position of the first that was not committed, or not taken, and how many were.
+        """
+        start = (HEADER_WORDS + (position & self.mask)) * WORD
+        size = (stop - position) * WORD
+        # The eight bytes more are for a last record of one word, whose second is not its own.
+        part = b"".join((self.mem[start : start + size], bytes(WORD)))
+        at = found = 0
+        last = min((until - position) * WORD, size)
+        expected = position & _LOW
+        current = 0
+        payloads: list[bytes] = []
+        unpack = _HEAD
+        while at < last and found < limit:
+            words, committed, length, tag = unpack(part, at)
+            after = at + (words << 3)
+            if committed != expected or not words or after > size:
+                break
+            at += RECORD_HEADER_BYTES
+            if tag and at + length <= after:
+                if tag != current:
+                    current = tag
+                    payloads = groups.setdefault(tag, [])
+                payloads.append(part[at : at + length])
+                found += 1
+            at = after
+            expected = (expected + words) & _LOW
+        return position + (at >> 3), found
+
+    def _past_hole(self, hole: int, end: int) -> int:
+        """Where to go on after words that were reserved and not committed; `hole` where to wait.
+
+        A dead writer leaves them for good. In a living one they may be written this moment; a
+        thread that was stopped in the middle is given up after some time.
+        """
+        if not self._dead:
+            since = self._stuck[1] if self._stuck[0] == hole else time.monotonic()
+            self._stuck = (hole, since)
+            if time.monotonic() - since < PATIENCE:
+                return hole
+        if hole > self._last_hole:
+            self._last_hole = hole
+            self.q[R_HOLES] += 1
+        for position in range(hole + 1, end):
+            commit = self.q[HEADER_WORDS + (position & self.mask)]
+            if commit >> COMMIT_SHIFT == position and commit & COMMIT_WORDS_MASK:
+                return position
+        return end
 
     def sent(self) -> None:
         """Note in the file that everything read so far is on its way."""
         self.q[R_SENT] = self.cursor
 
     def ack(self) -> None:
-        """Give the room of everything read so far back to the writer."""
+        """Give the room of everything taken so far back to the writer."""
         self.q[R_TAIL] = self.cursor
-        for hole in [hole for hole in self._holes if hole < self.cursor]:
-            del self._holes[hole]
 
     def rewind(self) -> None:
         """Read again what was read and not acknowledged."""

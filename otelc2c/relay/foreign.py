@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otelc2c.record.points import AttributeValue, Scope
 from otelc2c.relay.http import Rejected, Retry
 from otelc2c.relay.metric_push import Numbers
-from otelc2c.relay.otlp import Delivered, Outcome, ScopedSpan
+from otelc2c.relay.otlp import Delivered, Outcome, Spans
 from otelc2c.relay.state import Component
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class ForeignSpans:
         self._scopes: dict[Scope, Any] = {}
         self._isolated = _Isolated()
 
-    def export(self, spans: Sequence[ScopedSpan], deadline: float | None = None) -> Outcome:
+    def export(self, spans: Spans, deadline: float | None = None) -> Outcome:
         """Hand the spans over once, waiting until `deadline` (of `time.monotonic`) at most."""
         outcome = self._isolated.call(lambda: self._exporter.export(self._readable(spans)), deadline)
         if isinstance(outcome, Delivered) or not self._patience:
@@ -181,7 +181,7 @@ class ForeignSpans:
         self._failing_since = None
         return Rejected(outcome.reason)
 
-    def _readable(self, spans: Sequence[ScopedSpan]) -> list[Any]:
+    def _readable(self, spans: Spans) -> list[Any]:
         from otelc2c.record.readable_spans import readable_span
 
         return [readable_span(payload, self._scope(scope), self._resource) for scope, payload in spans]

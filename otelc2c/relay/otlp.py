@@ -4,7 +4,7 @@ The rings hold each span as the bytes of its OTLP message, so that a request is 
 concatenation under their scopes; nothing is decoded.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -12,9 +12,6 @@ from otelc2c.record import wire
 from otelc2c.record.points import Scope
 from otelc2c.relay.http import Acknowledged, HttpSender, Rejected, Retry
 from otelc2c.relay.state import Component
-
-ScopedSpan: TypeAlias = tuple[Scope, bytes]
-"""A span as a ring holds it, with the scope it belongs to."""
 
 # Fields of the messages around spans and metrics, which OTLP numbers alike.
 RESOURCE_OF: Final = b"\x0a"
@@ -25,6 +22,42 @@ SCHEMA_OF: Final = b"\x1a"
 REQUEST: Final = b"\x0a"
 
 _LONGEST_MESSAGE: Final = 200
+
+
+_USUAL: Final = 2048
+_HEADS: Final = [ITEM_OF + wire.varint(size) for size in range(_USUAL)]
+
+
+class Spans:
+    """Finished spans as the rings hold them, each the bytes of its OTLP message, by their scope."""
+
+    __slots__ = ("by_scope", "count")
+
+    def __init__(self) -> None:
+        """None yet."""
+        self.by_scope: dict[Scope, list[bytes]] = {}
+        self.count = 0
+
+    @classmethod
+    def of(cls, spans: Iterable[tuple[Scope, bytes]]) -> "Spans":
+        """The same spans, in the same order within a scope."""
+        made = cls()
+        for scope, payload in spans:
+            made.add(scope, [payload])
+        return made
+
+    def add(self, scope: Scope, payloads: list[bytes]) -> None:
+        """Add spans of one scope. The list is taken over."""
+        self.count += len(payloads)
+        there = self.by_scope.setdefault(scope, payloads)
+        if there is not payloads:
+            there += payloads
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[Scope, bytes]]:
+        return ((scope, payload) for scope, payloads in self.by_scope.items() for payload in payloads)
 
 
 class Delivered(NamedTuple):
@@ -59,16 +92,20 @@ def encode_for_resource(resource: bytes, scoped: Iterable[bytes], schema_url: st
     return b"".join((REQUEST, wire.varint(sum(map(len, parts))), *parts))
 
 
-def encode_request(resource: bytes, spans: Iterable[ScopedSpan], schema_url: str = "") -> bytes:
+def encode_request(resource: bytes, spans: Spans, schema_url: str = "") -> bytes:
     """An `ExportTraceServiceRequest` with `spans` under `resource`, a `Resource` message."""
-    by_scope: dict[Scope, list[bytes]] = {}
-    for scope, payload in spans:
-        by_scope.setdefault(scope, []).append(payload)
-    scoped = (
-        encode_scoped(scope, b"".join([wire.field(ITEM_OF, payload) for payload in payloads]))
-        for scope, payloads in by_scope.items()
-    )
+    scoped = (encode_scoped(scope, _items(payloads)) for scope, payloads in spans.by_scope.items())
     return encode_for_resource(resource, scoped, schema_url)
+
+
+def _items(payloads: Iterable[bytes]) -> bytes:
+    """Payloads as repeated fields: `wire.field` for many, with the heads of usual lengths ready."""
+    parts: list[bytes] = []
+    for payload in payloads:
+        size = len(payload)
+        parts.append(_HEADS[size] if size < _USUAL else ITEM_OF + wire.varint(size))
+        parts.append(payload)
+    return b"".join(parts)
 
 
 def partial_success(answer: bytes) -> Delivered:
@@ -108,18 +145,18 @@ class OtlpSpans:
         self._sender = sender
         self._resource = resource
         self._schema_url = schema_url
-        self._encoded: tuple[int, bytes] = (0, b"")
+        self._encoded: tuple[Spans | None, bytes] = (None, b"")
         self.component = Component("otlp_http_span_exporter", number, sender.host, sender.port)
         self.address = sender.address
 
-    def export(self, spans: list[ScopedSpan], deadline: float | None = None) -> Outcome:
+    def export(self, spans: Spans, deadline: float | None = None) -> Outcome:
         """Make one attempt, which ends before `deadline` (of `time.monotonic`)."""
-        if self._encoded[0] != id(spans):
+        if self._encoded[0] is not spans:
             # The same batch may be sent many times, and is encoded once.
-            self._encoded = (id(spans), encode_request(self._resource, spans, self._schema_url))
+            self._encoded = (spans, encode_request(self._resource, spans, self._schema_url))
         outcome = deliver(self._sender, self._encoded[1], len(spans), deadline)
         if not isinstance(outcome, Retry):
-            self._encoded = (0, b"")
+            self._encoded = (None, b"")
         return outcome
 
     def close(self) -> None:

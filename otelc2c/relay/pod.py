@@ -202,7 +202,7 @@ class Pod:
                 break
             size -= len(ring.mem)
             ring.rewind()
-            self.backlog_dropped += len(ring.read(1 << 40, 1 << 40))
+            self.backlog_dropped += ring.take(1 << 40, 1 << 40).number
             ring.ack()
             if worker.folded:
                 self._remove(worker)

@@ -13,9 +13,9 @@ from typing import Final, Protocol
 from otelc2c import catalog, guard
 from otelc2c.record.layout import RECORD_SPAN, WORD
 from otelc2c.record.points import Scope
-from otelc2c.record.ring import Record, RingReader
+from otelc2c.record.ring import RingReader, kind_of, scope_of
 from otelc2c.relay.delivery import Delivery, Exporter
-from otelc2c.relay.otlp import ScopedSpan
+from otelc2c.relay.otlp import Spans
 from otelc2c.relay.state import PROCESSOR, Component, State
 
 POLL: Final = 0.1
@@ -48,7 +48,7 @@ class Rings(Protocol):
 
 
 class _Batch:
-    def __init__(self, spans: list[ScopedSpan], workers: list[Worker], waiting: list[Delivery]) -> None:
+    def __init__(self, spans: Spans, workers: list[Worker], waiting: list[Delivery]) -> None:
         self.spans = spans
         self.workers = workers
         self.waiting = waiting
@@ -85,7 +85,6 @@ class SpanPump:
         self._since: float | None = None
         self._looked = self._looked_before = clock()
         self._crowded = False
-        self._maybe_sent: dict[str, int] = {}
         self._read_bytes = self._read_spans = 0
         self._working = threading.Lock()
         self._stopped = threading.Event()
@@ -146,19 +145,13 @@ class SpanPump:
         self._crowded = False
         words = capacity = 0
         with self._rings.held():
-            names = set()
             for worker in self._rings.workers():
                 if (ring := worker.ring) is None:
                     continue
-                names.add(worker.name)
-                if worker.name not in self._maybe_sent:
-                    self._maybe_sent[worker.name] = ring.cursor + ring.possibly_doubled
                 ring.look(final=worker.dead)
                 words += ring.pending_words
                 self._crowded |= ring.pending_words * 4 >= ring.capacity
                 capacity += ring.capacity
-            for name in self._maybe_sent.keys() - names:
-                del self._maybe_sent[name]
         self._note_queue(words * WORD, capacity * WORD)
         return words * WORD
 
@@ -195,7 +188,7 @@ class SpanPump:
 
     def _read(self) -> _Batch:
         """As much as a batch may hold: a fair share of each ring first, then whatever is left."""
-        spans: list[ScopedSpan] = []
+        spans = Spans()
         with self._rings.held():
             workers = [worker for worker in self._rings.workers() if worker.ring is not None]
             turn = self._turn % max(1, len(workers))
@@ -203,45 +196,44 @@ class SpanPump:
             self._turn += 1
             room = self._take_shares(workers, spans, MOST_BYTES)
             for worker in workers:
-                if len(spans) >= self._batch_size or room <= 0:
+                if spans.count >= self._batch_size or room <= 0:
                     break
-                room -= self._take(worker, spans, self._batch_size - len(spans), room)
+                room -= self._take(worker, spans, self._batch_size - spans.count, room)
             touched = [worker for worker in workers if (ring := worker.ring) and not ring.empty]
             for worker in touched:
                 if worker.ring is not None:
                     worker.ring.sent()
-        return _Batch(spans, touched, list(self._deliveries) if spans else [])
+        return _Batch(spans, touched, list(self._deliveries) if spans.count else [])
 
-    def _take_shares(self, workers: list[Worker], spans: list[ScopedSpan], room: int) -> int:
+    def _take_shares(self, workers: list[Worker], spans: Spans, room: int) -> int:
         """Read the same share from each of `workers`; returns the bytes that are still free."""
         for left, worker in zip(range(len(workers), 0, -1), workers, strict=True):
-            share = -(-(self._batch_size - len(spans)) // left)
+            share = -(-(self._batch_size - spans.count) // left)
             if share <= 0 or room <= 0:
                 break
             room -= self._take(worker, spans, share, -(-room // left))
         return room
 
-    def _take(self, worker: Worker, spans: list[ScopedSpan], limit: int, room: int) -> int:
-        """Read up to `limit` spans of one worker into `spans`; returns their bytes."""
-        records = worker.ring.read(limit, room) if worker.ring is not None else []
-        found = [record for record in records if record.kind == RECORD_SPAN]
-        spans += [(worker.scope(record.scope), record.payload) for record in found]
-        self._count_resent(worker, found)
-        self._read_spans += len(found)
-        self._read_bytes += sum(record.end - record.position for record in found) * WORD
-        return sum(len(record.payload) for record in records)
-
-    def _count_resent(self, worker: Worker, records: list[Record]) -> None:
-        sent_before = self._maybe_sent.get(worker.name, 0)
-        again = sum(record.position < sent_before for record in records)
-        if again:
-            self._state.add(catalog.RELAY_RESENT, again)
+    def _take(self, worker: Worker, spans: Spans, limit: int, room: int) -> int:
+        """Move up to `limit` spans of one worker into `spans`; returns their bytes."""
+        if worker.ring is None:
+            return room
+        taken = worker.ring.take(limit, room)
+        before = spans.count
+        for tag, payloads in taken.groups.items():
+            if kind_of(tag) == RECORD_SPAN:
+                spans.add(worker.scope(scope_of(tag)), payloads)
+        if taken.doubled and spans.count > before:
+            self._state.add(catalog.RELAY_RESENT, spans.count - before)
+        self._read_spans += taken.number
+        self._read_bytes += taken.size
+        return taken.size
 
     def _deliver(self, batch: _Batch, deadline: float | None) -> float:
         """Offer the batch to whoever has not had it; seconds until the next step."""
         now = self._clock()
         for delivery in batch.waiting[:]:
-            if delivery.not_before <= now and delivery.attempt(batch.spans, len(batch.spans), deadline):
+            if delivery.not_before <= now and delivery.attempt(batch.spans, batch.spans.count, deadline):
                 batch.waiting.remove(delivery)
         if batch.waiting:
             next_try = min(delivery.not_before for delivery in batch.waiting)
@@ -256,8 +248,8 @@ class SpanPump:
             for worker in batch.workers:
                 if id(worker) in present and worker.ring is not None:
                     worker.ring.ack()
-        if batch.spans:
-            self._state.add(catalog.SDK_SPAN_PROCESSED, len(batch.spans), self._processor.attributes())
+        if batch.spans.count:
+            self._state.add(catalog.SDK_SPAN_PROCESSED, batch.spans.count, self._processor.attributes())
         self._batch = None
-        if len(batch.spans) < self._batch_size:
+        if batch.spans.count < self._batch_size:
             self._since = None

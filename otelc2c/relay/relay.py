@@ -167,7 +167,7 @@ class Relay:
         for worker in self.pod.workers():
             if worker.ring is not None:
                 worker.ring.rewind()
-                left += len(worker.ring.read(1 << 40, 1 << 40))
+                left += worker.ring.take(1 << 40, 1 << 40).number
         if left:
             guard.say(f"{left} spans could not be delivered before the end and are lost")
 

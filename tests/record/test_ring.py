@@ -14,10 +14,11 @@ from otelc2c.record.layout import (
     HEADER_BYTES,
     HEADER_WORDS,
     MAX_RECORD_WORDS,
+    R_HEAD,
     RECORD_SPAN,
     RECORD_STATSD,
 )
-from otelc2c.record.ring import Record, RingReader, RingWriter
+from otelc2c.record.ring import RingReader, RingWriter, Taken, kind_of, scope_of
 
 
 def pair(words: int = 1024) -> tuple[RingWriter, RingReader]:
@@ -27,12 +28,19 @@ def pair(words: int = 1024) -> tuple[RingWriter, RingReader]:
     return writer, RingReader(memory)
 
 
+def payloads_of(taken: Taken) -> list[bytes]:
+    """All payloads, of whatever kind; in order where there is one kind and scope."""
+    payloads = [payload for group in taken.groups.values() for payload in group]
+    assert len(payloads) == taken.number
+    return payloads
+
+
 def taken(reader: RingReader, limit: int = 10**6) -> list[bytes]:
     reader.look()
-    records = reader.read(limit)
+    payloads = payloads_of(reader.take(limit))
     reader.sent()
     reader.ack()
-    return [record.payload for record in records]
+    return payloads
 
 
 @given(st.lists(st.tuples(st.binary(max_size=600), st.booleans()), max_size=200))
@@ -53,8 +61,8 @@ def test_a_record_says_its_kind_and_scope() -> None:
     writer, reader = pair()
     writer.write(RECORD_STATSD, 70_000, b"line")
     reader.look()
-    (record,) = reader.read(10)
-    assert record == Record(0, 3, RECORD_STATSD, 70_000, b"line")
+    ((tag, payloads),) = reader.take(10).groups.items()
+    assert (kind_of(tag), scope_of(tag), payloads) == (RECORD_STATSD, 70_000, [b"line"])
 
 
 def test_a_full_ring_drops_the_new_record_and_counts_it() -> None:
@@ -84,11 +92,14 @@ def test_nothing_is_lost_by_a_reader_that_did_not_acknowledge() -> None:
     for number in range(5):
         writer.write(RECORD_SPAN, 1, bytes([number]))
     reader.look()
-    reader.read(2)
+    reader.take(2)
     reader.sent()
     successor = RingReader(reader.mem)
-    assert successor.possibly_doubled == 6
-    assert taken(successor) == [bytes([number]) for number in range(5)]
+    successor.look()
+    again, first = successor.take(9), successor.take(9)
+    assert (payloads_of(again), again.doubled) == ([b"\0", b"\1"], True)
+    assert (payloads_of(first), first.doubled) == ([b"\2", b"\3", b"\4"], False)
+    successor.ack()
     assert successor.empty
 
 
@@ -96,12 +107,15 @@ def test_what_was_read_can_be_read_again_until_it_is_acknowledged() -> None:
     writer, reader = pair()
     writer.write(RECORD_SPAN, 1, b"a")
     reader.look()
-    assert reader.read(9) == (first := reader.rewind() or reader.read(9))
-    assert [record.payload for record in first] == [b"a"]
+    first = reader.take(9)
+    reader.rewind()
+    assert reader.take(9) == first
+    assert payloads_of(first) == [b"a"]
 
 
 def reserve_without_commit(writer: RingWriter, words: int) -> None:
     writer.position += words
+    writer.q[R_HEAD] = writer.position
 
 
 def test_a_hole_of_a_dead_writer_is_jumped_and_counted() -> None:
@@ -112,16 +126,19 @@ def test_a_hole_of_a_dead_writer_is_jumped_and_counted() -> None:
     writer.write(RECORD_SPAN, 1, b"after")
     assert taken(reader) == [b"before"]
     reader.look(final=True)
-    assert [record.payload for record in reader.read(9)] == [b"after"]
+    assert payloads_of(reader.take(9)) == [b"after"]
     assert reader.holes == 1
 
 
-def test_a_hole_of_a_living_writer_is_jumped_when_it_fills_the_ring() -> None:
+def test_a_hole_of_a_living_writer_is_waited_for_and_then_jumped(monkeypatch: pytest.MonkeyPatch) -> None:
     writer, reader = pair(64)
     reserve_without_commit(writer, 3)
-    while writer.write(RECORD_SPAN, 1, b"x" * 40):
-        pass
-    assert len(taken(reader)) == 8
+    writer.write(RECORD_SPAN, 1, b"after")
+    assert taken(reader) == []
+    assert reader.holes == 0
+    assert reader.pending_words == 6
+    monkeypatch.setattr(rings, "PATIENCE", 0.0)
+    assert taken(reader) == [b"after"]
     assert reader.holes == 1
 
 
@@ -133,7 +150,7 @@ def test_a_hole_is_not_taken_for_a_record_of_an_earlier_lap() -> None:
         taken(reader)
     reserve_without_commit(writer, 7)
     reader.look(final=True)
-    assert reader.read(99) == []
+    assert reader.take(99).number == 0
 
 
 def test_an_exception_out_of_a_signal_handler_leaves_no_hole() -> None:
@@ -165,9 +182,9 @@ def test_stores_seen_out_of_order_are_taken_one_look_later(monkeypatch: pytest.M
     writer, reader = pair()
     writer.write(RECORD_SPAN, 1, b"a")
     reader.look()
-    assert reader.read(9) == []
+    assert reader.take(9).number == 0
     reader.look()
-    assert [record.payload for record in reader.read(9)] == [b"a"]
+    assert payloads_of(reader.take(9)) == [b"a"]
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100, bytes(HEADER_BYTES), os.urandom(4096)])
@@ -190,8 +207,8 @@ def test_a_damaged_ring_is_read_without_an_exception(damage: list[tuple[int, int
     for at, value in damage:
         reader.mem[at] = value
     reader.look(final=True)
-    for record in reader.read(100):
-        assert len(record.payload) < 64 * 8
+    for payload in payloads_of(reader.take(100)):
+        assert len(payload) < 64 * 8
 
 
 def test_the_largest_record_fits_its_commit_word() -> None:
@@ -213,13 +230,25 @@ def test_the_commit_word_names_its_position() -> None:
     assert writer.q[HEADER_WORDS + start % 64] >> COMMIT_SHIFT == start
 
 
-def test_the_ring_of_the_dead_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search reads the whole ring: with many dead workers, repeating it kept the relay from working."""
+def test_a_take_ends_with_the_room_it_was_given() -> None:
+    writer, reader = pair(1024)
+    for _ in range(20):
+        writer.write(RECORD_SPAN, 1, b"x" * 240)
+    reader.look()
+    parts = []
+    while (part := reader.take(100, room=1024)).number:
+        parts.append(part.number)
+    assert sum(parts) == 20
+    assert max(parts) <= 5
+
+
+def test_records_are_grouped_by_kind_and_scope() -> None:
     writer, reader = pair()
-    writer.write(RECORD_SPAN, 1, b"a")
-    searches: list[int] = []
-    monkeypatch.setattr(reader, "_first_record", lambda start, stop: searches.append(start))
-    for _ in range(5):
-        reader.look(final=True)
-    assert len(searches) == 2  # the rest of this lap, and the next one
-    assert taken(reader) == [b"a"]
+    for number in range(6):
+        writer.write(RECORD_SPAN, 1 + number % 2, bytes([number]))
+    reader.look()
+    groups = reader.take(9).groups
+    assert {scope_of(tag): payloads for tag, payloads in groups.items()} == {
+        1: [b"\0", b"\2", b"\4"],
+        2: [b"\1", b"\3", b"\5"],
+    }

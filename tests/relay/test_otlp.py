@@ -14,7 +14,7 @@ from otelc2c.record.points import Scope
 from otelc2c.record.readable_metrics import sdk_scope
 from otelc2c.record.readable_spans import readable_span
 from otelc2c.relay.http import HttpSender, Rejected, Retry
-from otelc2c.relay.otlp import Delivered, OtlpSpans, encode_request, partial_success
+from otelc2c.relay.otlp import Delivered, OtlpSpans, Spans, encode_request, partial_success
 from tests.relay.material import attribute_sets, scopes, texts
 from tests.sink import Sink, spans_of
 
@@ -45,7 +45,7 @@ def test_a_request_is_what_the_sdk_makes_of_the_same_spans(
 ) -> None:
     """Must hold 6: spans under their scopes and resource, with versions, attributes and schema URLs."""
     ours = ExportTraceServiceRequest.FromString(
-        encode_request(wire.encode_resource(resource), spans, schema_url)
+        encode_request(wire.encode_resource(resource), Spans.of(spans), schema_url)
     )
     made = Resource(resource, schema_url)  # type: ignore[arg-type]
     theirs = encode_spans([readable_span(data, sdk_scope(scope), made) for scope, data in spans])
@@ -59,7 +59,7 @@ def test_a_request_is_what_the_sdk_makes_of_the_same_spans(
 def test_one_scope_is_written_once_however_its_spans_are_mixed() -> None:
     """Spans keep their order inside a scope."""
     one, other = Scope("one"), Scope("other", "1", "", (("k", True),))
-    body = encode_request(RESOURCE, [(one, span(1)), (other, span(2)), (one, span(3))])
+    body = encode_request(RESOURCE, Spans.of([(one, span(1)), (other, span(2)), (one, span(3))]))
     found = ExportTraceServiceRequest.FromString(body).resource_spans[0].scope_spans
     assert [[int.from_bytes(item.span_id) for item in scope.spans] for scope in found] == [[1, 3], [2]]
     assert found[1].scope.attributes[0].value.bool_value
@@ -79,7 +79,7 @@ def test_an_answer_tells_how_many_were_not_taken() -> None:
 
 def test_spans_arrive_with_what_the_receiver_says_of_them() -> None:
     """One exporter through a receiver's moods."""
-    spans = [(Scope("app", "1"), span(number)) for number in range(1, 4)]
+    spans = Spans.of((Scope("app", "1"), span(number)) for number in range(1, 4))
     with Sink() as sink:
         exporter = OtlpSpans(HttpSender(sink.traces), RESOURCE, schema_url="https://x/1")
         assert exporter.export(spans) == Delivered()
@@ -101,8 +101,8 @@ def test_another_batch_is_encoded_anew() -> None:
     with Sink("unavailable") as sink:
         exporter = OtlpSpans(HttpSender(sink.traces), RESOURCE)
         for batch in ([(Scope("a"), span(1))], [(Scope("a"), span(2))]):
-            exporter.export(batch)
-            exporter.export(batch)
+            exporter.export(Spans.of(batch))
+            exporter.export(Spans.of(batch))
         exporter.close()
         ids = [int.from_bytes(one.span.span_id) for one in spans_of(sink.seen)]
     assert ids == [1, 1, 2, 2]

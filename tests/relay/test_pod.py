@@ -52,7 +52,7 @@ def drain(pod: Pod) -> list[bytes]:
     payloads = []
     for found in pod.workers():
         assert found.ring is not None
-        payloads += [record.payload for record in found.ring.read(1000)]
+        payloads += [payload for group in found.ring.take(1000).groups.values() for payload in group]
         found.ring.ack()
     return payloads
 

@@ -15,7 +15,7 @@ from otelc2c.record.layout import HEADER_BYTES, R_SENT, R_TAIL, RECORD_SPAN, REC
 from otelc2c.record.points import Scope
 from otelc2c.record.ring import RingReader, RingWriter
 from otelc2c.relay.http import HttpSender, Rejected, Retry
-from otelc2c.relay.otlp import Delivered, OtlpSpans, Outcome, ScopedSpan
+from otelc2c.relay.otlp import Delivered, OtlpSpans, Outcome, Spans
 from otelc2c.relay.pump import SpanPump
 from otelc2c.relay.state import Component, State
 from tests.sink import Sink, spans_of
@@ -80,7 +80,7 @@ class FakeExporter:
         self.batches: list[list[str]] = []
         self.closed = False
 
-    def export(self, items: Sequence[ScopedSpan], deadline: float | None = None) -> Outcome:
+    def export(self, items: Spans, deadline: float | None = None) -> Outcome:
         """Note the batch as `worker:number`, then answer."""
         outcome = self.outcomes.pop(0) if self.outcomes else Delivered()
         if isinstance(outcome, Delivered):
