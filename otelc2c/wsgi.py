@@ -25,8 +25,7 @@ from otelc2c.measure.bodies import follow
 from otelc2c.measure.measurer import Entry, Measurer, installed
 from otelc2c.measure.request import KEY, Environ, Request, StartResponse
 from otelc2c.record import ids
-from otelc2c.record.api_spans import ApiSpan
-from otelc2c.record.span import Parent, Span
+from otelc2c.record.span import Span
 
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
@@ -99,15 +98,14 @@ def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) 
         ):
             parent, baggage = propagation.incoming(environ)
         outer = context.current_span()
-        tracer = measurer.tracer
-        if outer is INVALID_SPAN and not tracer.attributes_at_start:
-            span: Span | ApiSpan = tracer.open(parent, start_ns)
-            request = Request(measurer, environ, start_response, entry, span, start_ns)
+        tracer: Any = measurer.tracer
+        around = None
+        if outer is INVALID_SPAN and measurer.light and tracer.pipeline.ours:
+            span = tracer.open(parent, start_ns)
         else:
-            around = _outer_parent(outer)
-            span = _open_asked(measurer, entry, around or parent, start_ns, around is not None)
-            request = Request(measurer, environ, start_response, entry, span, start_ns)
-            request.internal = around is not None
+            around = _around(outer)
+            span = _told(measurer, entry, environ, around, parent, start_ns)
+        request = Request(measurer, environ, start_response, entry, span, start_ns, around is not None)
         entry.active.add(1)
         environ[KEY] = request
         # Last, so that nothing that fails leaves it behind.
@@ -123,19 +121,18 @@ def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) 
     return request
 
 
-def _outer_parent(outer: Any) -> Any:
+def _around(outer: Any) -> Any:
     """The span of somebody else that stands around the request; None for one that was left behind."""
     if not outer.get_span_context().is_valid or (type(outer) is Span and outer.ended_ns):
         return None
     return outer
 
 
-def _open_asked(
-    measurer: Measurer, entry: Entry, parent: Any | Parent | None, start_ns: int, internal: bool
-) -> Span | ApiSpan:
-    """Begin a span of which somebody wants to know a name and attributes when it begins."""
-    kind = SpanKind.INTERNAL if internal else SpanKind.SERVER
-    return measurer.tracer.open(parent, start_ns, entry.name(None), entry.attributes_at_start(), kind)
+def _told(measurer: Measurer, entry: Entry, environ: Environ, around: Any, parent: Any, start_ns: int) -> Any:
+    """Begin a span below that of somebody else, or of which somebody wants to know all when it begins."""
+    attributes = entry.first_attributes(entry.original + measurer.attributes.encode(environ))
+    kind = SpanKind.SERVER if around is None else SpanKind.INTERNAL
+    return measurer.tracer.open(around or parent, start_ns, entry.name(None), attributes, kind)
 
 
 def _followed(body: Any, request: Request, environ: Environ) -> Iterable[bytes]:

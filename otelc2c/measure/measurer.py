@@ -22,6 +22,7 @@ from otelc2c.measure.http import (
 )
 from otelc2c.measure.operation import Operation
 from otelc2c.measure.propagation import Propagation
+from otelc2c.record import wire
 from otelc2c.record.api_spans import ApiTracer
 from otelc2c.record.cells import Store
 from otelc2c.record.own import Adds, OwnHistogram, OwnUpDownCounter, Records
@@ -93,9 +94,13 @@ class Entry:
         method = "HTTP" if self.method is OTHER else self.method
         return method if route is None else f"{method} {route}"
 
-    def attributes_at_start(self) -> dict[str, Any]:
-        """What samplers and processors may want to know before the request is routed."""
-        return {"http.request.method": self.method, "url.scheme": self.scheme}
+    def first_attributes(self, more: bytes) -> dict[str, Any]:
+        """What samplers and processors may want to know before the request is routed (HTTP conventions).
+
+        `more` are the encoded attributes of the single request.
+        """
+        first = {catalog.HTTP_REQUEST_METHOD: self.method, catalog.URL_SCHEME: self.scheme}
+        return {**first, **wire.read_attributes(more)}
 
     def _outcome(self, key: Ending) -> Outcome:
         where, root, status, error, internal = key
@@ -126,6 +131,8 @@ class Measurer:
     def __init__(self, settings: Settings, tracer: Tracer | ApiTracer, instruments: Instruments) -> None:
         """Raises `re.error` for a pattern that is no regular expression, which settings do not let pass."""
         self.tracer: Final = tracer
+        self.light: Final = isinstance(tracer, Tracer)
+        """Whether the tracer is ours, which need not always be told attributes when a span begins."""
         self.instruments: Final = instruments
         urls = tuple(dict.fromkeys((*settings.wsgi_excluded_urls, *settings.pyramid_excluded_urls)))
         self.excluded: Final = Excluded(settings.excluded_urls, urls)

@@ -70,11 +70,16 @@ class Operation:
             if running is not None:
                 if running.quiet:
                     return None
-                if not running.span.recording:
+                around = running.span
+                if not around.recording:
                     return perf_counter_ns(), None, None
-            parent = context.current_span()
-            if not parent.is_recording():
-                return perf_counter_ns(), None, None
+                parent = context.current_span()
+                if parent is not around and not parent.is_recording():
+                    return perf_counter_ns(), None, None
+            else:
+                parent = context.current_span()
+                if not parent.is_recording():
+                    return perf_counter_ns(), None, None
             start_ns = perf_counter_ns()
             span = self._tracer.child(parent, start_ns, self._shapes[name])
             return start_ns, span, context.activate(span)

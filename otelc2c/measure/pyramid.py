@@ -14,8 +14,8 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 
 from otelc2c.guard import swallowed
 from otelc2c.measure.http import Where
-from otelc2c.measure.measurer import Measurer, installed
-from otelc2c.measure.operation import Begun
+from otelc2c.measure.measurer import installed
+from otelc2c.measure.operation import Begun, Operation
 from otelc2c.measure.patches import Patches
 from otelc2c.measure.request import KEY, Answered, Request
 from otelc2c.wsgi import serve
@@ -127,10 +127,10 @@ def timed_view(view: Callable[..., Any], info: Any) -> Callable[..., Any]:
         if measurer is None or not _active.on:
             return view(context, request)
         try:
-            values = request.__dict__
+            values, environ = request.__dict__, request.environ
             if values.get("matched_route") is None and not (of_exceptions or isinstance(context, Exception)):
                 values[_PLACE] = place_of(context, view_name)
-            begun = measurer.views.begin(name, request.environ.get(KEY))
+            begun = measurer.views.begin(name, environ.get(KEY))
         except Exception as error:
             swallowed(_WHERE, error)
             begun = None
@@ -139,22 +139,29 @@ def timed_view(view: Callable[..., Any], info: Any) -> Callable[..., Any]:
         try:
             result = view(context, request)
         except BaseException as error:
-            _end_view(measurer, begun, name, request, error)
+            _ended(measurer.views, begun, name, environ.get("REQUEST_METHOD"), request, error)
             raise
-        _end_view(measurer, begun, name, request, None)
+        where = values.get("matched_route") or values.get(_PLACE)
+        measurer.views.end(
+            begun, name, environ.get("REQUEST_METHOD"), where, environ.get("SCRIPT_NAME"), None
+        )
         return result
 
     return timed
 
 
-def _end_view(measurer: Measurer, begun: Begun, name: str, request: Any, error: BaseException | None) -> None:
+def _ended(
+    operation: Operation, begun: Begun, name: str, first: str, request: Any, error: BaseException | None
+) -> None:
+    """End a part whose request may be anything, and that may have raised."""
     try:
+        where = root = None
+        if request is not None:
+            where = where_of(request)
+            root = (getattr(request, "environ", None) or _NOTHING).get("SCRIPT_NAME")
         if error is not None and is_answer(error):
             error = None
-        values = request.__dict__
-        where = values.get("matched_route") or values.get(_PLACE)
-        get = request.environ.get
-        measurer.views.end(begun, name, get("REQUEST_METHOD"), where, get("SCRIPT_NAME"), error)
+        operation.end(begun, name, first, where, root, error)
     except Exception as failure:
         swallowed(_WHERE, failure)
 
@@ -188,25 +195,12 @@ def _render(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = original(self, value, system_values, request)
         except BaseException as error:
-            _end_render(measurer, begun, name, request, error)
+            _ended(measurer.renders, begun, name, name, request, error)
             raise
-        _end_render(measurer, begun, name, request, None)
+        _ended(measurer.renders, begun, name, name, request, None)
         return result
 
     return render
-
-
-def _end_render(
-    measurer: Measurer, begun: Begun, name: str, request: Any, error: BaseException | None
-) -> None:
-    try:
-        where, root = None, None
-        if request is not None:
-            where = where_of(request)
-            root = (getattr(request, "environ", None) or _NOTHING).get("SCRIPT_NAME")
-        measurer.renders.end(begun, name, name, where, root, error)
-    except Exception as failure:
-        swallowed(_WHERE, failure)
 
 
 # -- instrumentation --------------------------------------------------------------------------

@@ -76,7 +76,9 @@ class Request:
         entry: Entry,
         span: Span | ApiSpan,
         start_ns: int,
+        internal: bool,
     ) -> None:
+        """`internal` says that a span of somebody else stands around this one."""
         self.measurer = measurer
         self.environ = environ
         self.server_start = server_start
@@ -96,8 +98,7 @@ class Request:
         self.raised: BaseException | None = None
         self.inside = False
         """Whether the framework is answering it."""
-        self.internal = False
-        """Whether a span of somebody else stands around this one."""
+        self.internal = internal
         self.abandoned = False
 
     # -- what the application calls ----------------------------------------------------------
@@ -221,7 +222,7 @@ class Request:
         span.close(end_ns, shape, extra)
 
     def _is_failure(self, exception: BaseException) -> bool:
-        """Whether an exception that was answered is why this is an error; one that is an answer has a status."""
+        """Whether an answered exception is why this is an error; one that is an answer has a status."""
         return (status_code(self.status) or 500) >= 500 and not hasattr(exception, "status_int")
 
     def _more(self) -> bytes:
