@@ -27,6 +27,9 @@ from otelc2c.measure.request import KEY, Environ, Request, StartResponse
 from otelc2c.record import ids
 from otelc2c.record.span import Span
 
+MEASURES: Final = "otelc2c_measures"
+"""Marks a `__call__` that is this layer itself, as the one of Pyramid's router."""
+
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
@@ -165,5 +168,7 @@ class Measured:
 def measured(application: Any) -> Any:
     """The application with this layer around it; as it is where that cannot be, or is already so."""
     if isinstance(application, Measured) or not callable(application):
+        return application
+    if getattr(type(application).__call__, MEASURES, False):
         return application
     return Measured(application)

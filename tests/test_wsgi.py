@@ -218,7 +218,7 @@ def test_span_and_measurement_are_of_the_same_time(kit: Kit) -> None:
         ("list for status", None, "_OTHER"),
         ("never started", None, "_OTHER"),
         ("started twice", 503, "503"),
-        ("late error", 500, "ValueError"),
+        ("late error", 200, "ValueError"),
         ("raises midway", 200, "LookupError"),
         ("raises first", 500, "LookupError"),
         ("raises base midway", 200, "Base"),
@@ -233,11 +233,10 @@ def test_span_and_measurement_are_of_the_same_time(kit: Kit) -> None:
         ("file", 200, None),
     ],
 )
-def test_the_status_is_that_of_what_was_sent(kit: Kit, name: str, code: int | None, error: str | None) -> None:
+def test_the_status_is_that_of_what_was_sent(
+    kit: Kit, name: str, code: int | None, error: str | None
+) -> None:
     """Also of odd answers; servers answer 500 as long as they have sent nothing."""
-    if name == "late error":
-        pytest.skip("seen by the server alone") if False else None
-        code = 200
     called(APPLICATIONS[name])
     span = kit.server()
     for attributes in (span.attributes, kit.point(DURATION)):
@@ -289,7 +288,7 @@ def test_unknown_methods_are_one(kit: Kit) -> None:
 def test_nothing_grows_with_what_callers_choose() -> None:
     """F-70 to F-72, T34: names, series and caches stay bounded."""
     with Kit() as kit:
-        for number in range(3000):
+        for number in range(1300):
             called(
                 APPLICATIONS["list"],
                 {
@@ -509,7 +508,9 @@ def test_a_file_that_cannot_be_watched_ends_at_once(kit: Kit) -> None:
 # -- processes, wrapping ----------------------------------------------------------------------
 
 
-def test_a_child_that_is_forked_in_a_request_does_not_end_it(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_is_forked_in_a_request_does_not_end_it(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its copy of the request is none of its own."""
 
     def app(environ: Any, start_response: Callable[..., Any]) -> Any:

@@ -18,7 +18,7 @@ from otelc2c.measure.measurer import installed
 from otelc2c.measure.operation import Begun, Operation
 from otelc2c.measure.patches import Patches
 from otelc2c.measure.request import KEY, Answered, Request
-from otelc2c.wsgi import serve
+from otelc2c.wsgi import MEASURES, serve
 
 _WHERE: Final = "measure.pyramid"
 _NO_VIEWS: Final = frozenset({"pyramid.httpexceptions.default_exceptionresponse_view"})
@@ -70,6 +70,7 @@ def _call(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, environ, start_response)
         return serve(measurer, MethodType(original, self), environ, start_response)
 
+    setattr(call, MEASURES, True)
     return call
 
 

@@ -399,7 +399,7 @@ def observe(app: Application, environ: Environ, most: int = 1000) -> list[Any]:
             close = getattr(body, "close", None)
             if close is not None:
                 close()
-    except BaseException as error:  # noqa: BLE001 - all that an application may raise is looked at
+    except BaseException as error:
         context = error.__context__
         log.append(("raised", type(error), len(error.args), None if context is None else type(context)))
     return log
@@ -408,5 +408,5 @@ def observe(app: Application, environ: Environ, most: int = 1000) -> list[Any]:
 def _without_ours(headers: Any) -> Any:
     try:
         return [header for header in headers if header[0] != "X-Request-ID"]
-    except Exception:  # noqa: BLE001 - some of them are no headers at all
+    except Exception:
         return repr(headers)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.sdk.trace.sampling import Sampler
@@ -60,7 +60,7 @@ class Kit:
         self.instruments = Instruments.of(self.store, limit)
         self.measurer = Measurer(self.settings, self.provider.get_tracer("otelc2c"), self.instruments)
 
-    def __enter__(self) -> "Kit":
+    def __enter__(self) -> Self:
         install(self.measurer)
         return self
 

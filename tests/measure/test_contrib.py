@@ -50,7 +50,7 @@ def contrib(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     monkeypatch.setattr(Stability, "_initialized", True)
-    modes = {kind: _semconv._StabilityMode.HTTP for kind in _semconv._OpenTelemetryStabilitySignalType}
+    modes = dict.fromkeys(_semconv._OpenTelemetryStabilitySignalType, _semconv._StabilityMode.HTTP)
     monkeypatch.setattr(Stability, "_OTEL_SEMCONV_STABILITY_SIGNAL_MAPPING", modes)
     yield exporter
     exporter.clear()
@@ -87,7 +87,11 @@ TRACED = {"HTTP_TRACEPARENT": f"00-{'ab' * 16}-{'cd' * 8}-01"}
     [
         ("list", {}, set()),
         ("list", TRACED, set()),
-        ("list", {"REQUEST_METHOD": "POST", "wsgi.url_scheme": "https", "SERVER_PROTOCOL": "HTTP/1.0"}, set()),
+        (
+            "list",
+            {"REQUEST_METHOD": "POST", "wsgi.url_scheme": "https", "SERVER_PROTOCOL": "HTTP/1.0"},
+            set(),
+        ),
         # contrib's `_OTHER` is called HTTP there too.
         ("list", {"REQUEST_METHOD": "BREW"}, {"-name"}),
         ("generator", {}, set()),

@@ -122,7 +122,9 @@ def test_baggage_is_kept_up_to_what_must_be_taken() -> None:
     assert bounded_baggage(",,,,no,=,a=b") == "=,a=b"
 
 
-@pytest.mark.parametrize("header", [",," * 4000, "a=b," * 2000, "=" * 8192, "\xff=\xff," * 1600, "%ff=%fe," * 1000])
+@pytest.mark.parametrize(
+    "header", [",," * 4000, "a=b," * 2000, "=" * 8192, "\xff=\xff," * 1600, "%ff=%fe," * 1000]
+)
 def test_baggage_from_the_internet_is_cheap(header: str, caplog: pytest.LogCaptureFixture) -> None:
     """T28: under 5 ms each, the best of some, and no line of log for each of thousands of entries."""
     reader = Propagation(DEFAULT)

@@ -19,6 +19,7 @@ from otelc2c import guard
 from otelc2c.measure.operation import Operation
 from otelc2c.measure.pyramid import PyramidInstrumentor
 from otelc2c.record.provider import TracerProvider
+from otelc2c.wsgi import measured
 from tests.measure.corpus import make_environ, observe
 from tests.measure.kit import Kit, sampled_out
 
@@ -103,7 +104,7 @@ class Pages:
         self.request = request
 
     def page(self) -> dict[str, str]:
-        return {"page": trace.get_current_span().name if False else "one"}
+        return {"page": "one"}
 
 
 def outer_tween(handler: Callable[..., Any], _registry: Any) -> Callable[..., Any]:
@@ -536,6 +537,19 @@ def test_uninstrument_puts_everything_back() -> None:
         ask(app, "/hello/x")
         assert kit.raw == []
         assert kit.points(VIEW) == {}
+
+
+def test_a_server_does_not_wrap_a_router_again(kit: Kit) -> None:
+    """It is the layer itself, unless something stands around it."""
+    app = application()
+    assert measured(app) is app
+
+    def around(environ: Any, start_response: Any) -> Any:
+        environ["PATH_INFO"] = "/hello/x"
+        return app(environ, start_response)
+
+    ask(measured(around), "/other")
+    assert kit.server().name == "GET /hello/{name}"
 
 
 def test_the_instrumentation_says_what_it_needs() -> None:

@@ -16,7 +16,7 @@ from waitress import create_server
 
 from otelc2c.measure.servers import WsgiInstrumentor
 from otelc2c.wsgi import Measured
-from tests.measure.corpus import APPLICATIONS
+from tests.measure.corpus import APPLICATIONS, application
 from tests.measure.kit import Kit
 
 
@@ -53,11 +53,41 @@ def test_wsgiref_serves_a_measured_application(instrumentor: WsgiInstrumentor) -
 
 def test_waitress_gets_a_measured_application(instrumentor: WsgiInstrumentor) -> None:
     """Every listening socket's server."""
-    server = create_server(APPLICATIONS["list"], host="127.0.0.1", port=0, clear_untrusted_proxy_headers=False)
+    server = create_server(
+        APPLICATIONS["list"], host="127.0.0.1", port=0, clear_untrusted_proxy_headers=False
+    )
     try:
         assert isinstance(server.application, Measured)
     finally:
         server.close()
+
+
+def test_waitress_serves_it_over_a_socket(instrumentor: WsgiInstrumentor) -> None:
+    """Lists, streams and files, with the headers that waitress makes of them without us."""
+    answers = []
+    for on in (True, False):
+        if not on:
+            instrumentor.uninstrument()
+        with Kit() as kit:
+            server = create_server(application, host="127.0.0.1", port=0, threads=1)
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            try:
+                for name in ("list", "sized", "generator", "file"):
+                    with urllib.request.urlopen(
+                        f"http://127.0.0.1:{server.effective_port}/corpus/{name}"
+                    ) as got:
+                        kept = [
+                            item for item in got.headers.items() if item[0] not in ("X-Request-ID", "Date")
+                        ]
+                        answers.append((got.status, kept, got.read()))
+            finally:
+                server.asyncore.close_all(server._map)
+                server.task_dispatcher.shutdown()
+                thread.join()
+            assert len(kit.spans) == (4 if on else 0)
+    instrumentor.instrument(skip_dep_check=True)
+    assert answers[:4] == answers[4:]
 
 
 class App:
