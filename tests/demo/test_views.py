@@ -31,7 +31,8 @@ def test_the_home_page_links_to_every_route_and_to_the_numbers(application: Test
     assert links >= {"/hello/you", "/shelf", "/slow", "/fail", "/crash", "/stream", "/orders"}
     assert "http://numbers.test/metrics" in links
     for sheet in home.html.find_all("link", rel="stylesheet"):
-        assert application.get(sheet["href"]).content_type == "text/css"
+        answer = application.get(sheet["href"])
+        assert (answer.content_type, "--leaf" in answer.text) == ("text/css", True)
 
 
 def test_the_form_of_the_home_page_orders(application: TestApp) -> None:
