@@ -554,6 +554,19 @@ def test_an_application_is_wrapped_once_and_keeps_its_face() -> None:
     assert measured("no application") == "no application"
 
 
+@pytest.mark.parametrize(
+    ("chosen", "of_sampled", "of_others"),
+    [("trace_based", 1, 0), ("always_on", 1, 1), ("always_off", 0, 0)],
+)
+def test_exemplars_are_chosen_by_the_variable(chosen: str, of_sampled: int, of_others: int) -> None:
+    """`OTEL_METRICS_EXEMPLAR_FILTER`, with its default."""
+    variables = {"OTEL_METRICS_EXEMPLAR_FILTER": chosen}
+    for sampler, expected in ((None, of_sampled), (Inline(0, parent_based=False), of_others)):
+        with Kit(variables, sampler) as kit:
+            called(APPLICATIONS["list"])
+            assert len(kit.exemplars(DURATION)) == expected
+
+
 def test_captured_headers_are_attributes() -> None:
     """By OpenTelemetry's variables; sensitive ones without their value."""
     side = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_"

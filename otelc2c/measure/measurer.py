@@ -141,8 +141,15 @@ class Measurer:
         self.captured: Final = Captured(
             settings.capture_request_headers, settings.capture_response_headers, settings.sanitize_headers
         )
-        self.views: Final = Operation(tracer, instruments.view, "view", "code.function.name", METHODS)
-        self.renders: Final = Operation(tracer, instruments.render, "render", catalog.RENDERER)
+        self.exemplars: Final = settings.exemplar_filter != "always_off"
+        self.all_exemplars: Final = settings.exemplar_filter == "always_on"
+        """Whether measurements of requests that are not sampled may be exemplars too."""
+        self.views: Final = Operation(
+            tracer, instruments.view, "view", "code.function.name", self.exemplars, METHODS
+        )
+        self.renders: Final = Operation(
+            tracer, instruments.render, "render", catalog.RENDERER, self.exemplars
+        )
         self.request_id: Final = _REQUEST_ID in settings.response_headers
         self.trace_response: Final = "traceresponse" in settings.response_headers
         self._same: dict[tuple[str, str, str | None], Entry] = {}

@@ -29,6 +29,7 @@ class Operation:
     __slots__ = (
         "_allowed",
         "_cells",
+        "_exemplars",
         "_failed",
         "_histogram",
         "_key",
@@ -44,16 +45,19 @@ class Operation:
         histogram: OwnHistogram,
         prefix: str,
         key: str,
+        exemplars: bool,
         allowed: Collection[str] | None = None,
     ) -> None:
         """Spans are called `prefix` and the part's name, which is also their attribute `key`.
 
-        `allowed` is the closed set of values for the histogram's first attribute, where there is one.
+        `exemplars` says whether measurements inside sampled spans may be exemplars; `allowed` is the
+        closed set of values for the histogram's first attribute, where there is one.
         """
         self._tracer = tracer
         self._histogram = histogram
         self._prefix = prefix
         self._key = key
+        self._exemplars = exemplars
         self._allowed = allowed
         self._where = f"measure.{prefix}"
         self._shapes: Bounded[str, Shape] = Bounded(self._shape)
@@ -102,7 +106,7 @@ class Operation:
             seconds = (end_ns - start_ns) * 1e-9
             cell = self._cells[first, where, root, kind]
             cell.record(seconds)
-            if span.sampled and (now := end_ns + span.clock) >= cell.exemplar_due:
+            if self._exemplars and span.sampled and (now := end_ns + span.clock) >= cell.exemplar_due:
                 cell.exemplar(seconds, now, span.trace_id, span.span_id)
             span.close(end_ns, self._shapes[name] if kind is None else self._failed[name, kind])
         except Exception as failure:

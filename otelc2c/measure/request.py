@@ -206,16 +206,16 @@ class Request:
         cell, shape = self.entry.outcomes[where, root, self.status, kind, self.internal]
         seconds = (end_ns - self.start_ns) * 1e-9
         cell.record(seconds)
-        span = self.span
+        span, measurer = self.span, self.measurer
+        if (span.recording and span.sampled and measurer.exemplars) or measurer.all_exemplars:
+            now_ns = end_ns + span.clock
+            if now_ns >= cell.exemplar_due:
+                cell.exemplar(seconds, now_ns, span.trace_id, span.span_id)
         if not span.recording:
             span.close(end_ns)
             return
-        now_ns = end_ns + span.clock
-        if span.sampled and now_ns >= cell.exemplar_due:
-            cell.exemplar(seconds, now_ns, span.trace_id, span.span_id)
         if exception is not None:
             self._tell(exception, error is not None, kind)
-        measurer = self.measurer
         extra = measurer.attributes.encode(self.environ)
         if self.abandoned or self.entry.original or measurer.captured.wanted:
             extra += self._more()
