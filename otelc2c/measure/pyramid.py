@@ -198,7 +198,12 @@ def _render(original: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as error:
             _ended(measurer.renders, begun, name, name, request, error)
             raise
-        _ended(measurer.renders, begun, name, name, request, None)
+        if request is None or environ is _NOTHING:
+            _ended(measurer.renders, begun, name, name, request, None)
+        else:
+            values = request.__dict__
+            where = values.get("matched_route") or values.get(_PLACE)
+            measurer.renders.end(begun, name, name, where, environ.get("SCRIPT_NAME"), None)
         return result
 
     return render

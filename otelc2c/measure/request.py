@@ -180,8 +180,11 @@ class Request:
             return
         self.open = False
         try:
-            if self.token is not None:
+            if self.baggage is not None:
                 self.leave()
+            elif self.token is not None:
+                context.deactivate(self.token)
+                self.token = None
             end_ns = perf_counter_ns()
             # Nobody needs it any more, and the two would keep each other alive.
             self.environ.pop(KEY, None)

@@ -1,9 +1,10 @@
 """A measurer on memory, and what it recorded in readable form."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.sdk.trace.sampling import Sampler
 
@@ -70,7 +71,7 @@ class Kit:
     @property
     def spans(self) -> list[Seen]:
         """Finished spans in the order in which they ended."""
-        return [_seen(payload) for payload in self.raw]
+        return [_seen(span) for payload in self.raw for span in _spans(payload)]
 
     @property
     def span(self) -> Seen:
@@ -124,8 +125,14 @@ class Kit:
         return list(families_of(self.store))
 
 
-def _seen(payload: bytes) -> Seen:
-    parsed = WireSpan.FromString(payload)
+def _spans(payload: bytes) -> Sequence[WireSpan]:
+    """The spans of one record: fields `spans` of a `ScopeSpans`, or a span alone."""
+    if payload.startswith(wire.TRACE):
+        return [WireSpan.FromString(payload)]
+    return ScopeSpans.FromString(payload).spans
+
+
+def _seen(parsed: WireSpan) -> Seen:
     events = [(event.name, _plain(event.attributes)) for event in parsed.events]
     return Seen(parsed, _plain(parsed.attributes), events)
 
