@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPBadGateway, HTTPFound, HTTPNotFound
 from pyramid.interfaces import IExecutionPolicy
@@ -16,8 +19,10 @@ from pyramid.router import Router
 from pyramid.testing import DummyRequest
 
 from otelc2c import guard
+from otelc2c.measure.measurer import Measurer, install
 from otelc2c.measure.operation import Operation
 from otelc2c.measure.pyramid import PyramidInstrumentor
+from otelc2c.record.api_spans import ApiTracer
 from otelc2c.record.provider import TracerProvider
 from otelc2c.wsgi import measured
 from tests.measure.corpus import make_environ, observe
@@ -559,9 +564,6 @@ def test_the_instrumentation_says_what_it_needs() -> None:
 
 def test_the_sdks_processors_see_the_finished_span(kit: Kit) -> None:
     """A provider with a processor goes the long way and says the same."""
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
     exporter = InMemorySpanExporter()
     assert isinstance(kit.provider, TracerProvider)
     kit.provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -571,3 +573,30 @@ def test_the_sdks_processors_see_the_finished_span(kit: Kit) -> None:
     server = finished["GET /hard"]
     assert dict(server.attributes or {}) == kit.server().attributes
     assert server.events[0].name == "exception"
+
+
+def test_the_sdks_provider_gets_the_same_spans(kit: Kit) -> None:
+    """`OTELC2C_TRACER_PROVIDER=sdk`: names, attributes, parents, status and events are the same."""
+    exporter = InMemorySpanExporter()
+    provider = SdkTracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    app = application(with_exception_view)
+    for path in ("/hello/x", "/hard", "/fails", "/streams", "/nope"):
+        kit.raw.clear()
+        exporter.clear()
+        install(kit.measurer)
+        ask(app, path)
+        install(Measurer(kit.settings, ApiTracer(provider.get_tracer("otelc2c")), kit.instruments))
+        ask(app, path)
+        theirs = {span.name: span for span in exporter.get_finished_spans()}
+        ours = {span.name: span for span in kit.spans}
+        assert theirs.keys() == ours.keys()
+        names = {span.id: span.name for span in kit.spans}
+        other_names = {span.context.span_id: span.name for span in theirs.values()}
+        for name, span in ours.items():
+            other = theirs[name]
+            assert span.attributes == dict(other.attributes or {})
+            assert span.wire.status.code == other.status.status_code.value
+            assert [event for event, _ in span.events] == [event.name for event in other.events]
+            assert names.get(span.parent) == (other.parent and other_names[other.parent.span_id])
+    assert kit.active == 0
