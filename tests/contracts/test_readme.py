@@ -148,6 +148,7 @@ def test_the_service_says_and_shows_what_the_readme_shows(tmp_path: Path) -> Non
     service = serve(tmp_path)
     with service.server:
         *requests, scrape = ASK
+        until(service.server.page.ready, 10, "the page")
         for line in requests:
             assert service.ask(line) == '{"hello": "you"}' * 3
         # A count may come a moment after its answer.
@@ -163,6 +164,7 @@ def test_spans_and_numbers_go_to_the_endpoint_and_the_page_stays(tmp_path: Path)
     with Sink() as sink:
         service = serve(tmp_path, **{name: endpoint.replace("http://localhost:4318", sink.address)})
         with service.server:
+            until(service.server.page.ready, 10, "the page")
             service.ask(ASK[0])
             assert sink.wait(lambda: sink.span_counts.total() >= 9)
             names = [received.span.name for received in spans_of(sink.received())]
