@@ -327,7 +327,7 @@ class Store:
             if number is None:
                 number = len(self._scopes) + 1
                 meta = _json({"id": number, "scope": scope})
-                if self._append(layout.ENTRY_SCOPE, meta, 0, None) is None:
+                if number > layout.INFO_SCOPE_MASK or self._append(layout.ENTRY_SCOPE, meta, 0, None) is None:
                     return 0
                 self._scopes[scope] = number
             return number

@@ -20,7 +20,7 @@ Ring file (finished spans and other records that leave one by one)::
 
     record = commit word | info word | payload padded to words
     commit = position << 16 | words of the whole record
-    info   = kind << 56 | scope << 32 | bytes of payload
+    info   = kind << 56 | scope << 40 | items << 32 | bytes of payload
 
 Positions count words since the file was made and never wrap, so a record of an earlier
 lap is never taken for a new one and nothing needs to be zeroed. The commit word is
@@ -129,7 +129,7 @@ R_HEAD: Final = 10
 
 RECORD_PAD: Final = 0
 RECORD_SPAN: Final = 1
-"""Payload: one OTLP `Span` message, in protobuf's wire format."""
+"""Payload: OTLP `Span` messages in protobuf's wire format, each as field `spans` of a `ScopeSpans`."""
 RECORD_STATSD: Final = 2
 
 COMMIT_SHIFT: Final = 16
@@ -138,6 +138,8 @@ MAX_RECORD_WORDS: Final = 0xFFFF
 RECORD_HEADER_WORDS: Final = 2
 RECORD_HEADER_BYTES: Final = RECORD_HEADER_WORDS * WORD
 INFO_KIND_SHIFT: Final = 56
-INFO_SCOPE_SHIFT: Final = 32
-INFO_SCOPE_MASK: Final = 0xFF_FFFF
+INFO_SCOPE_SHIFT: Final = 40
+INFO_SCOPE_MASK: Final = 0xFFFF
+INFO_ITEMS_SHIFT: Final = 32
+INFO_ITEMS_MASK: Final = 0xFF
 INFO_BYTES_MASK: Final = 0xFFFF_FFFF

@@ -24,6 +24,8 @@ from otelc2c.record.layout import (
     COMMIT_WORDS_MASK,
     HEADER_BYTES,
     HEADER_WORDS,
+    INFO_ITEMS_MASK,
+    INFO_ITEMS_SHIFT,
     INFO_KIND_SHIFT,
     INFO_SCOPE_MASK,
     INFO_SCOPE_SHIFT,
@@ -55,21 +57,23 @@ _ROUNDED_UP = RECORD_HEADER_BYTES + WORD - 1
 _LOW = 0xFFFF_FFFF
 # A record's length, the low half of its position, the bytes of its payload, its tag: numbers that
 # Python keeps in one digit are three times as fast as whole words.
-_HEAD = struct.Struct("<HIxxII").unpack_from
+_HEAD: Callable[[bytes, int], tuple[int, ...]] = struct.Struct("<HIxxII").unpack_from
+
+
+def _big_head(part: bytes, at: int) -> tuple[int, ...]:  # pragma: no cover
+    position, words, tag, length = struct.unpack_from(">xxIHII", part, at)
+    return words, position, length, tag
+
+
 if sys.byteorder == "big":  # pragma: no cover
-
-    def _HEAD(part: bytes, at: int) -> tuple[int, int, int, int]:  # noqa: N802
-        position, words, tag, length = struct.unpack_from(">xxIHII", part, at)
-        return words, position, length, tag
-
-
+    _HEAD = _big_head
 PATIENCE = 2.0
 """Seconds that a reserved record of a living process may take until it is committed."""
 
 
-def record_info(kind: int, scope: int) -> int:
+def record_info(kind: int, scope: int, items: int = 1) -> int:
     """The constant part of a record's info word; the bytes of the payload are added to it."""
-    return kind << INFO_KIND_SHIFT | scope << INFO_SCOPE_SHIFT
+    return kind << INFO_KIND_SHIFT | scope << INFO_SCOPE_SHIFT | items << INFO_ITEMS_SHIFT
 
 
 class RingWriter:
@@ -118,9 +122,9 @@ class RingWriter:
         q[R_CAPACITY] = capacity
         q[R_MAGIC] = RING_MAGIC
 
-    def write(self, kind: int, scope: int, payload: bytes) -> bool:
-        """Hand a record to the relay. False where it was dropped, which the ring counts."""
-        return self.put(kind << INFO_KIND_SHIFT | scope << INFO_SCOPE_SHIFT, payload)
+    def write(self, kind: int, scope: int, payload: bytes, items: int = 1) -> bool:
+        """Hand a record of so many items to the relay. False where they were dropped, and counted."""
+        return self.put(record_info(kind, scope, items), payload)
 
     def put(self, info: int, payload: bytes) -> bool:
         """`write`, with the kind and scope as `record_info` joins them."""
@@ -149,8 +153,9 @@ class RingWriter:
     def _put_seldom(self, info: int, payload: bytes, words: int) -> bool:
         """`put` at the end of a lap, or where the ring may be full, or the record too large."""
         q, capacity = self.q, self.capacity
+        items = info >> INFO_ITEMS_SHIFT & INFO_ITEMS_MASK
         if words > self.largest:
-            q[R_DROPPED_LARGE if capacity else R_DROPPED_FULL] += 1
+            q[R_DROPPED_LARGE if capacity else R_DROPPED_FULL] += items
             return False
         # As above: no call until the head is stored.
         position = self.position
@@ -159,7 +164,7 @@ class RingWriter:
         end = start + words
         limit = self.limit = q[R_TAIL] + capacity
         if end > limit:
-            q[R_DROPPED_FULL] += 1
+            q[R_DROPPED_FULL] += items
             return False
         self.position = q[R_HEAD] = start
         self._pad(position, start)
@@ -182,7 +187,7 @@ class Taken(NamedTuple):
 
     groups: dict[int, list[bytes]]
     number: int
-    """How many there are."""
+    """How many items there are."""
     size: int
     """Bytes of the ring that were walked."""
     doubled: bool
@@ -191,12 +196,17 @@ class Taken(NamedTuple):
 
 def kind_of(tag: int) -> int:
     """What the records under this tag are."""
-    return tag >> (INFO_KIND_SHIFT - INFO_SCOPE_SHIFT)
+    return tag >> (INFO_KIND_SHIFT - INFO_ITEMS_SHIFT)
 
 
 def scope_of(tag: int) -> int:
     """The number of the scope that the records under this tag belong to."""
-    return tag & INFO_SCOPE_MASK
+    return tag >> (INFO_SCOPE_SHIFT - INFO_ITEMS_SHIFT) & INFO_SCOPE_MASK
+
+
+def items_of(tag: int) -> int:
+    """How many items each of the records under this tag holds."""
+    return tag & INFO_ITEMS_MASK
 
 
 class RingReader:
@@ -237,7 +247,7 @@ class RingReader:
 
     @property
     def dropped_full(self) -> int:
-        """Records the worker dropped because the ring was full."""
+        """Items the worker dropped because the ring was full."""
         return int(self.q[R_DROPPED_FULL])
 
     @property
@@ -265,7 +275,7 @@ class RingReader:
         self.frontier = min(max(self.q[R_HEAD], tail), tail + self.capacity)
 
     def take(self, limit: int, room: int = 4 * 1024 * 1024) -> Taken:
-        """Up to `limit` records after those taken before, of about `room` bytes in the ring at most.
+        """Records after those taken before: about `limit` items, about `room` bytes of the ring.
 
         Records that an earlier relay may have sent are never mixed with others.
         """
@@ -280,46 +290,53 @@ class RingReader:
         while position < min(end, until) and number < limit:
             # One copy for many records, not past the end of a lap.
             stop = min(end, (position | self.mask) + 1, until + MAX_RECORD_WORDS)
-            reached, found = self._take_part(position, stop, until, limit - number, groups)
-            number += found
-            if reached == position and (reached := self._past_hole(position, end)) == position:
+            reached, number = self._take_part(position, stop, until, number, limit, groups)
+            if reached == position:
+                if self._committed(position):
+                    break  # the next record holds more items than there is room for
+                reached = self._past_hole(position, end)
+            if reached == position:
                 break
             position = reached
         self.cursor = position
         return Taken(groups, number, (position - begin) * WORD, doubled)
 
     def _take_part(
-        self, position: int, stop: int, until: int, limit: int, groups: dict[int, list[bytes]]
+        self, position: int, stop: int, until: int, number: int, limit: int, groups: dict[int, list[bytes]]
     ) -> tuple[int, int]:
         """Add the records that begin before `until` and end before `stop` to `groups`.
 
-        Returns the position of the first that was not committed, or not taken, and how many were.
+        Returns the position of the first that was not committed, or not taken, and `number` with
+        the items taken added to it.
         """
         start = (HEADER_WORDS + (position & self.mask)) * WORD
         size = (stop - position) * WORD
         # The eight bytes more are for a last record of one word, whose second is not its own.
         part = b"".join((self.mem[start : start + size], bytes(WORD)))
-        at = found = 0
+        at = current = items = 0
         last = min((until - position) * WORD, size)
         expected = position & _LOW
-        current = 0
         payloads: list[bytes] = []
         unpack = _HEAD
-        while at < last and found < limit:
+        while at < last and number < limit:
             words, committed, length, tag = unpack(part, at)
             after = at + (words << 3)
             if committed != expected or not words or after > size:
                 break
-            at += RECORD_HEADER_BYTES
-            if tag and at + length <= after:
-                if tag != current:
-                    current = tag
+            if tag != current:
+                current = tag
+                items = tag & INFO_ITEMS_MASK
+                if tag:
                     payloads = groups.setdefault(tag, [])
-                payloads.append(part[at : at + length])
-                found += 1
+            begin = at + RECORD_HEADER_BYTES
+            if tag and begin + length <= after:
+                if number and number + items > limit:
+                    break
+                payloads.append(part[begin : begin + length])
+                number += items
             at = after
             expected = (expected + words) & _LOW
-        return position + (at >> 3), found
+        return position + (at >> 3), number
 
     def _past_hole(self, hole: int, end: int) -> int:
         """Where to go on after words that were reserved and not committed; `hole` where to wait.
@@ -335,11 +352,12 @@ class RingReader:
         if hole > self._last_hole:
             self._last_hole = hole
             self.q[R_HOLES] += 1
-        for position in range(hole + 1, end):
-            commit = self.q[HEADER_WORDS + (position & self.mask)]
-            if commit >> COMMIT_SHIFT == position and commit & COMMIT_WORDS_MASK:
-                return position
-        return end
+        return next(filter(self._committed, range(hole + 1, end)), end)
+
+    def _committed(self, position: int) -> bool:
+        """Whether a record was committed for exactly this position."""
+        commit = self.q[HEADER_WORDS + (position & self.mask)]
+        return commit >> COMMIT_SHIFT == position and commit & COMMIT_WORDS_MASK > 0
 
     def sent(self) -> None:
         """Note in the file that everything read so far is on its way."""

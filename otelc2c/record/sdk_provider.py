@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otelc2c import guard
+from otelc2c.record import wire
 from otelc2c.record.encoding import encode_readable
 from otelc2c.record.layout import RECORD_SPAN
 from otelc2c.record.limits import Limits
@@ -34,7 +35,7 @@ class RingSpanProcessor(SpanProcessor):
         try:
             context = span.get_span_context()
             if context is not None and context.trace_flags.sampled:
-                self._sink.put(self._info_of(span.instrumentation_scope), encode_readable(span))
+                self._sink.put(self._info_of(span.instrumentation_scope), wire.item(encode_readable(span)))
         except Exception as error:
             guard.swallowed("span", error)
 

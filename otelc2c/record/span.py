@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Mapping
 from time import perf_counter_ns, time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import Event
@@ -20,9 +20,11 @@ from otelc2c import guard
 from otelc2c.record import wire
 from otelc2c.record.details import Details
 from otelc2c.record.encoding import span_rest
+from otelc2c.record.layout import INFO_ITEMS_SHIFT
 from otelc2c.record.pipeline import Pipeline
 from otelc2c.record.readable import LooksReadable
 from otelc2c.record.shape import Shape
+from otelc2c.record.wire import ITEM_HEADS, USUAL, item
 
 if TYPE_CHECKING:
     from otelc2c.record.tracer import Tracer
@@ -31,6 +33,11 @@ _logger = logging.getLogger(__name__)
 
 _pack = wire.pack_identity
 _ID, _START, _END = wire.ID, wire.START, wire.END
+
+TOGETHER_NS: Final = 20_000_000
+MOST_TOGETHER: Final = 16
+"""Spans of one record."""
+_NONE: Final[list[bytes]] = []
 
 
 class Parent(NamedTuple):
@@ -89,6 +96,7 @@ class Span(trace.Span, LooksReadable):
         "origin",
         "pipeline",
         "recording",
+        "root",
         "sampled",
         "shape",
         "span_context",
@@ -97,6 +105,8 @@ class Span(trace.Span, LooksReadable):
         "state",
         "trace_id",
         "tracer",
+        "until_ns",
+        "waiting",
     )
 
     def __init__(
@@ -113,8 +123,12 @@ class Span(trace.Span, LooksReadable):
         clock: int,
         started_ns: int,
         shape: Shape | None = None,
+        root: "Span | None" = None,
     ) -> None:
-        """`origin` is the parent, or the id alone of a parent with the same flags and trace state."""
+        """`origin` is the parent, or the id alone of a parent with the same flags and trace state.
+
+        `root` is the span whose end this one's record may wait for (`wait_for_end`).
+        """
         self.tracer = tracer
         self.pipeline = pipeline
         self.trace_id = trace_id
@@ -128,6 +142,9 @@ class Span(trace.Span, LooksReadable):
         self.clock = clock
         self.started_ns = started_ns
         self.shape = shape
+        self.root = root
+        self.until_ns = 0
+        self.waiting: list[bytes] = _NONE
         self.ended_ns = 0
         self.child_head = b""
         self.details: Details | None = None
@@ -162,11 +179,65 @@ class Span(trace.Span, LooksReadable):
                     self.shape = shape
                     extra += more
                 identity = _pack(_ID, self.span_id, _START, self.started_ns, _END, ended_ns)
-                pipeline.put(shape.info, self.head + identity + shape.body + extra)  # type: ignore[misc]
+                self.write(shape.info, self.head + identity + shape.body + extra)
             else:
                 self._finish(shape, extra)
         except Exception as error:
             guard.swallowed("span", error)
+
+    def wait_for_end(self) -> None:
+        """Let spans below that end soon wait for the end of this one, to leave with it as one record.
+
+        A record costs as much as everything else about a small span, here and in the relay. What
+        ends later than TOGETHER_NS after the start leaves at once, so that a request that hangs
+        and is killed has its spans sent up to then.
+        """
+        self.waiting = []
+        self.until_ns = self.started_ns + TOGETHER_NS
+
+    def write(self, info: int, message: bytes) -> None:
+        """Hand this span, encoded, to the ring, now or with its root's end."""
+        root = self.root
+        if root is not None:
+            root.write_below(info, message, self.ended_ns)
+            return
+        message = item(message)
+        if self.until_ns:
+            self.until_ns = 0
+            waiting = self.waiting
+            if waiting:
+                small = len(message) < USUAL
+                if small:
+                    waiting.append(message)
+                self._release(info)
+                if small:
+                    return
+        self.pipeline.put(info, message)  # type: ignore[misc]
+
+    def write_below(self, info: int, message: bytes, ended_ns: int) -> None:
+        """Hand a span below this one, which ended at `ended_ns` in Unix nanoseconds, to the ring."""
+        size = len(message)
+        if size < USUAL:
+            message = ITEM_HEADS[size] + message
+            # No call stands between the look and the append, so that the end does not miss it.
+            if ended_ns < self.until_ns:
+                self.waiting.append(message)
+                return
+        else:
+            message = item(message)
+        if self.waiting:
+            self._release(info)
+        self.pipeline.put(info, message)  # type: ignore[misc]
+
+    def _release(self, info: int) -> None:
+        """Write what waits for this span's end."""
+        waiting, self.waiting = self.waiting, []
+        put = self.pipeline.put
+        if put is None:
+            return
+        for at in range(0, len(waiting), MOST_TOGETHER):
+            part = waiting[at : at + MOST_TOGETHER]
+            put(info + (len(part) - 1 << INFO_ITEMS_SHIFT), b"".join(part))
 
     def head_of_children(self) -> bytes:
         """The encoded fields that all children of this span have in common."""
@@ -185,7 +256,7 @@ class Span(trace.Span, LooksReadable):
             details.take(shape, extra)
         pipeline.on_ending(self)
         if self.sampled and pipeline.put is not None:
-            pipeline.put(self.tracer.info, self._payload(details))
+            self.write(self.tracer.info, self._payload(details))
         if pipeline.processors:
             pipeline.on_end(self.readable())
 

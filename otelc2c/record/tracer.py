@@ -24,6 +24,7 @@ from otelc2c.record.current import CurrentSpan
 from otelc2c.record.details import Details
 from otelc2c.record.limits import AttributeSet
 from otelc2c.record.pipeline import Pipeline
+from otelc2c.record.ring import GIL
 from otelc2c.record.shape import Shape
 from otelc2c.record.span import Parent, Span, clock_now, parent_of
 
@@ -109,15 +110,19 @@ class Tracer(trace.Tracer):
                 head += wire.field(b"\x1a", wire.text(state.to_header()))
         recording = sampled and pipeline.put is not None
         span_id = (_bits(64) or 1).to_bytes(8, "big")
-        return Span(
+        span = Span(
             self, pipeline, trace_id, span_id, parent, head, flags, state, recording, clock, start_ns + clock
         )
+        if recording and GIL:
+            span.wait_for_end()
+        return span
 
     def child(self, parent: trace.Span, start_ns: int, shape: Shape) -> Span:
         """Begin a span below `parent`, at `start_ns` of `time.perf_counter_ns`; it may become current."""
         pipeline = self.pipeline
         if type(parent) is Span and parent.pipeline is pipeline and pipeline.ours:
             recording = parent.recording
+            root = parent.root or parent
             return Span(
                 self,
                 pipeline,
@@ -131,6 +136,7 @@ class Tracer(trace.Tracer):
                 parent.clock,
                 start_ns + parent.clock,
                 shape,
+                root if root.tracer is self else None,
             )
         clock = parent.clock if type(parent) is Span else clock_now()
         return self._begin_shaped(parent, clock, start_ns, shape, b"")
@@ -151,7 +157,12 @@ class Tracer(trace.Tracer):
                     bits = _bits(64) or 1
                     identity = _pack_new(_ID, bits, _START, start_ns + clock, _END, end_ns + clock)
                     head = parent.child_head or parent.head_of_children()
-                    pipeline.put(shape.info, head + identity + shape.body + extra)  # type: ignore[misc]
+                    message = head + identity + shape.body + extra
+                    root = parent.root or parent
+                    if root.tracer is self:
+                        root.write_below(shape.info, message, end_ns + clock)
+                    else:
+                        pipeline.put(shape.info, wire.item(message))  # type: ignore[misc]
                     return
             clock = parent.clock if type(parent) is Span else clock_now()
             self._begin_shaped(parent, clock, start_ns, shape, extra).close(end_ns)

@@ -18,6 +18,9 @@ from typing import Final, TypeAlias
 
 AnyValue: TypeAlias = "str | bool | int | float | bytes | Sequence[AnyValue] | Mapping[str, AnyValue] | None"
 
+SPAN_ITEM: Final = b"\x12"
+"""Tag of the field `spans` of a `ScopeSpans`, in which spans leave the worker."""
+
 # Tags of the field that holds attributes, a message each.
 SPAN_ATTRIBUTE: Final = b"\x4a"
 EVENT_ATTRIBUTE: Final = b"\x1a"
@@ -77,6 +80,17 @@ def field(tag: bytes, payload: bytes) -> bytes:
 
 
 # -- attributes -----------------------------------------------------------------------
+
+
+USUAL: Final = 2048
+ITEM_HEADS: Final = [SPAN_ITEM + varint(size) for size in range(USUAL)]
+"""What stands before a span of a usual size, by that size."""
+
+
+def item(span: bytes) -> bytes:
+    """A `Span` message as field `spans` of a `ScopeSpans`."""
+    size = len(span)
+    return (ITEM_HEADS[size] if size < USUAL else SPAN_ITEM + varint(size)) + span
 
 
 def any_value(value: object) -> bytes:

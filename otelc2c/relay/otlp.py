@@ -24,12 +24,8 @@ REQUEST: Final = b"\x0a"
 _LONGEST_MESSAGE: Final = 200
 
 
-_USUAL: Final = 2048
-_HEADS: Final = [ITEM_OF + wire.varint(size) for size in range(_USUAL)]
-
-
 class Spans:
-    """Finished spans as the rings hold them, each the bytes of its OTLP message, by their scope."""
+    """Finished spans by their scope, as the rings hold them: ready to be parts of a `ScopeSpans`."""
 
     __slots__ = ("by_scope", "count")
 
@@ -40,15 +36,15 @@ class Spans:
 
     @classmethod
     def of(cls, spans: Iterable[tuple[Scope, bytes]]) -> "Spans":
-        """The same spans, in the same order within a scope."""
+        """Of `Span` messages, in the same order within a scope."""
         made = cls()
-        for scope, payload in spans:
-            made.add(scope, [payload])
+        for scope, span in spans:
+            made.add(scope, [wire.item(span)], 1)
         return made
 
-    def add(self, scope: Scope, payloads: list[bytes]) -> None:
-        """Add spans of one scope. The list is taken over."""
-        self.count += len(payloads)
+    def add(self, scope: Scope, payloads: list[bytes], count: int) -> None:
+        """Add payloads of one scope that hold `count` spans together. The list is taken over."""
+        self.count += count
         there = self.by_scope.setdefault(scope, payloads)
         if there is not payloads:
             there += payloads
@@ -57,7 +53,12 @@ class Spans:
         return self.count
 
     def __iter__(self) -> Iterator[tuple[Scope, bytes]]:
-        return ((scope, payload) for scope, payloads in self.by_scope.items() for payload in payloads)
+        """Each span's message with its scope. Raises ValueError, IndexError for what is no OTLP."""
+        for scope, payloads in self.by_scope.items():
+            for payload in payloads:
+                for _, span in wire.fields(payload):
+                    if isinstance(span, bytes):
+                        yield scope, span
 
 
 class Delivered(NamedTuple):
@@ -94,18 +95,8 @@ def encode_for_resource(resource: bytes, scoped: Iterable[bytes], schema_url: st
 
 def encode_request(resource: bytes, spans: Spans, schema_url: str = "") -> bytes:
     """An `ExportTraceServiceRequest` with `spans` under `resource`, a `Resource` message."""
-    scoped = (encode_scoped(scope, _items(payloads)) for scope, payloads in spans.by_scope.items())
+    scoped = (encode_scoped(scope, b"".join(payloads)) for scope, payloads in spans.by_scope.items())
     return encode_for_resource(resource, scoped, schema_url)
-
-
-def _items(payloads: Iterable[bytes]) -> bytes:
-    """Payloads as repeated fields: `wire.field` for many, with the heads of usual lengths ready."""
-    parts: list[bytes] = []
-    for payload in payloads:
-        size = len(payload)
-        parts.append(_HEADS[size] if size < _USUAL else ITEM_OF + wire.varint(size))
-        parts.append(payload)
-    return b"".join(parts)
 
 
 def partial_success(answer: bytes) -> Delivered:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from otelc2c import catalog, guard
 from otelc2c.record.layout import RECORD_SPAN, WORD
 from otelc2c.record.points import Scope
-from otelc2c.record.ring import RingReader, kind_of, scope_of
+from otelc2c.record.ring import RingReader, items_of, kind_of, scope_of
 from otelc2c.relay.delivery import Delivery, Exporter
 from otelc2c.relay.otlp import Spans
 from otelc2c.relay.state import PROCESSOR, Component, State
@@ -222,7 +222,7 @@ class SpanPump:
         before = spans.count
         for tag, payloads in taken.groups.items():
             if kind_of(tag) == RECORD_SPAN:
-                spans.add(worker.scope(scope_of(tag)), payloads)
+                spans.add(worker.scope(scope_of(tag)), payloads, items_of(tag) * len(payloads))
         if taken.doubled and spans.count > before:
             self._state.add(catalog.RELAY_RESENT, spans.count - before)
         self._read_spans += taken.number

@@ -1,9 +1,10 @@
 """What the tests of spans share: a sink that keeps everything, and readers of what it kept."""
 
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
 from otelc2c.record.points import Scope
-from otelc2c.record.wire import read_attributes
+from otelc2c.record.wire import fields, read_attributes
 
 
 class ListSink:
@@ -27,13 +28,19 @@ class ListSink:
     @property
     def spans(self) -> list[Message]:
         """What was written, decoded with OpenTelemetry's own classes."""
-        return [Message.FromString(payload) for _, payload in self.records]
+        return [span for _, payload in self.records for span in ScopeSpans.FromString(payload).spans]
 
     @property
     def names(self) -> list[str]:
         """The names of the spans written, in order."""
         return [span.name for span in self.spans]
 
+    def message(self, number: int = -1) -> bytes:
+        """One written span as it was encoded, without what makes it a part of a `ScopeSpans`."""
+        contents = [content for _, payload in self.records for _, content in fields(payload)]
+        assert isinstance(contents[number], bytes)
+        return contents[number]
+
     def attributes(self, number: int = -1) -> dict[str, object]:
         """The attributes of one written span."""
-        return dict(read_attributes(self.records[number][1]))
+        return dict(read_attributes(self.message(number)))

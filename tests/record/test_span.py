@@ -196,4 +196,4 @@ def test_unknown_values_are_cleaned_as_by_the_sdk(sink: ListSink, provider: Trac
     cleaned = {"b": b"x", "l": (1, (2, None)), "m": {"k": (1.5, "y")}, "n": None, "o": "z"}
     assert sink.attributes() == cleaned
     assert dict(span.attributes) == cleaned
-    assert wire.read_attributes(sink.records[0][1]) == cleaned
+    assert wire.read_attributes(sink.message(0)) == cleaned

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import (
@@ -24,9 +25,9 @@ from otelc2c.record import wire
 from otelc2c.record.layout import RECORD_SPAN
 from otelc2c.record.points import Scope
 from otelc2c.record.provider import TracerProvider
-from otelc2c.record.ring import record_info
+from otelc2c.record.ring import items_of, record_info, scope_of
 from otelc2c.record.samplers import Inline
-from otelc2c.record.span import Parent, Span
+from otelc2c.record.span import TOGETHER_NS, Parent, Span
 from otelc2c.record.tracer import Tracer
 from tests.record.spans import ListSink
 
@@ -97,7 +98,8 @@ def test_a_request_is_one_trace(sink: ListSink, watched: bool) -> None:
         {"v": 1},
         {"s": 1, "url.path": "/a"},
     ]
-    assert {info for info, _ in sink.records} == {record_info(RECORD_SPAN, 1)}
+    together = [record_info(RECORD_SPAN, 1, 3)]
+    assert [info for info, _ in sink.records] == ([record_info(RECORD_SPAN, 1)] * 3 if watched else together)
     assert sink.scopes == [Scope("shop", "1.0")]
 
 
@@ -164,7 +166,7 @@ def test_a_whole_request_is_sampled_or_not(
         tracer_of(sink, sampler=sampler), None if flags is None else CALLER._replace(flags=flags)
     )
     assert (server.sampled, server.recording) == (expected, expected)
-    assert len(sink.records) == 3 * expected
+    assert len(sink.spans) == 3 * expected
     assert server.get_span_context().trace_flags.sampled is expected
     assert server.get_span_context().is_valid
 
@@ -349,7 +351,8 @@ def test_what_the_ring_raises_never_reaches_the_application(sink: ListSink) -> N
     request(tracer)
     with tracer.start_as_current_span("api"):
         pass
-    assert guard.counts() == {"span": 4}
+    # The request's three spans leave together.
+    assert guard.counts() == {"span": 2}
 
 
 def test_get_tracer_without_a_name_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -391,3 +394,74 @@ def test_odd_names_are_no_reason_to_fail(sink: ListSink) -> None:
     span.update_name("later")
     span.end()
     assert sink.names[-1] == "later"
+
+
+def ended(sink: ListSink) -> list[list[str]]:
+    """Names of the spans of each record."""
+    return [[span.name for span in ScopeSpans.FromString(payload).spans] for _, payload in sink.records]
+
+
+def test_what_ends_late_in_a_request_leaves_at_once_with_what_waited(sink: ListSink) -> None:
+    """D4: a request that hangs and is killed has its spans sent up to then."""
+    tracer = tracer_of(sink)
+    shape = tracer.shape("part", SpanKind.INTERNAL, {})
+    server = tracer.open(None, 0)
+    tracer.leaf(server, shape, 1, TOGETHER_NS - 1)
+    assert ended(sink) == []
+    tracer.leaf(server, shape, 1, TOGETHER_NS + 1)
+    assert ended(sink) == [["part"], ["part"]]
+    tracer.child(server, 2, shape).close(TOGETHER_NS + 2)
+    server.close(TOGETHER_NS + 3, tracer.shape("GET /", SpanKind.SERVER, {}))
+    assert ended(sink)[2:] == [["part"], ["GET /"]]
+
+
+def test_what_ends_after_its_request_is_not_lost(sink: ListSink) -> None:
+    tracer = tracer_of(sink)
+    shape = tracer.shape("late", SpanKind.INTERNAL, {})
+    server = tracer.open(None, 0)
+    late = tracer.child(server, 1, shape)
+    server.close(3, tracer.shape("GET /", SpanKind.SERVER, {}))
+    late.close(4)
+    tracer.leaf(server, shape, 1, 5)
+    assert ended(sink) == [["GET /"], ["late"], ["late"]]
+
+
+def test_many_spans_of_a_request_leave_in_several_records(sink: ListSink) -> None:
+    tracer = tracer_of(sink)
+    shape = tracer.shape("part", SpanKind.INTERNAL, {})
+    server = tracer.open(None, 0)
+    for _ in range(40):
+        tracer.leaf(server, shape, 1, 2)
+    server.close(3, tracer.shape("GET /", SpanKind.SERVER, {}))
+    assert [len(names) for names in ended(sink)] == [16, 16, 9]
+    assert [items_of(info >> 32) for info, _ in sink.records] == [16, 16, 9]
+
+
+def test_a_large_span_leaves_alone(sink: ListSink) -> None:
+    """One that finds no room must not take others with it."""
+    tracer = tracer_of(sink)
+    shape = tracer.shape("part", SpanKind.INTERNAL, {})
+    large = tracer.shape("large", SpanKind.INTERNAL, {"text": "x" * 5000})
+    server = tracer.open(None, 0)
+    tracer.leaf(server, shape, 1, 2)
+    tracer.leaf(server, large, 1, 2)
+    tracer.leaf(server, shape, 1, 2)
+    server.close(3, large)
+    assert ended(sink) == [["part"], ["large"], ["part"], ["large"]]
+
+
+def test_spans_of_another_scope_do_not_join_the_request(sink: ListSink) -> None:
+    """A record belongs to one scope."""
+    provider = TracerProvider(sink, shutdown_on_exit=False)
+    mine, other = provider.get_tracer("mine"), provider.get_tracer("other")
+    server = mine.open(None, 0)
+    other.child(server, 1, other.shape("child", SpanKind.INTERNAL, {})).close(2)
+    other.leaf(server, other.shape("leaf", SpanKind.INTERNAL, {}), 1, 2)
+    server.close(3, mine.shape("GET /", SpanKind.SERVER, {}))
+    assert [
+        (scope_of(info >> 32), names) for (info, _), names in zip(sink.records, ended(sink), strict=True)
+    ] == [
+        (2, ["child"]),
+        (2, ["leaf"]),
+        (1, ["GET /"]),
+    ]

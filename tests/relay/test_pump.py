@@ -44,7 +44,7 @@ class FakeWorker:
         for _ in range(count):
             self.written += 1
             payload = wire.span_identity(self.written.to_bytes(8), 1, 2) + wire.span_body(self.name, 1)
-            assert self.writer.write(RECORD_SPAN, 1, payload)
+            assert self.writer.write(RECORD_SPAN, 1, wire.item(payload))
 
     def reopened(self) -> "FakeWorker":
         """The same files as another relay sees them."""

@@ -109,10 +109,11 @@ def names(sink: Sink) -> list[str]:
 
 
 def page(port: int) -> str:
-    with contextlib.suppress(OSError):
+    try:
         with urllib.request.urlopen(f"http://localhost:{port}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
-    return ""
+    except OSError:
+        return ""
 
 
 def value(text: str, name: str) -> float:
