@@ -13,7 +13,7 @@ from otelc2c.settings import Settings
 
 PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 START = "import sys; sys.path.insert(0, sys.argv[1]); from otelc2c.relay.main import main; main()"
-RESTART_SECONDS = 1.0
+RESTART_SECONDS = 0.25
 """A relay that was started is given this long to take its lock before another is started."""
 
 

@@ -61,6 +61,8 @@ class Relay:
 
     def families(self) -> list[Family]:
         """Every number of the pod, and the relay's own."""
+        # A process that began a moment ago may have answered somebody who looks now.
+        self.pod.look()
         self.state.note_files(self.pod)
         families = [*self.pod.families(), *self.state.families()]
         # What was shown once must not be forgotten by a successor.
