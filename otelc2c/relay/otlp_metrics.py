@@ -6,8 +6,8 @@ As a parsed message it equals what the SDK's encoder
 """
 
 import struct
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from otelc2c.record import wire
 from otelc2c.record.points import (
@@ -37,6 +37,42 @@ _TAGGED_LONG: Final = struct.Struct("<BQ").pack
 _TAGGED_SIGNED: Final = struct.Struct("<Bq").pack
 _TAGGED_DOUBLE: Final = struct.Struct("<Bd").pack
 _INT64: Final = 1 << 63
+_MOST_KEPT: Final = 50_000
+
+
+class Kept:
+    """Encodings of objects that are the same ones at each export: what a series is called does not change."""
+
+    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+        """Keep what `encode` gives, by the object it was given."""
+        self._encode = encode
+        self._known: dict[int, tuple[object, bytes]] = {}
+
+    def of(self, what: object) -> bytes:
+        """The encoding of `what`, which must not change."""
+        known = self._known.get(id(what))
+        if known is None or known[0] is not what:
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+            known = self._known[id(what)] = (what, self._encode(what))
+        return known[1]
+
+
+def _named(instrument: Instrument) -> bytes:
+    return b"".join(
+        wire.field(tag, wire.text(words))
+        for tag, words in (
+            (b"\x0a", instrument.name),
+            (b"\x12", instrument.description),
+            (b"\x1a", instrument.unit),
+        )
+        if words
+    )
+
+
+_NAMED: Final = Kept(_named)
+_OF_NUMBERS: Final = Kept(lambda attributes: wire.attributes(attributes, _NUMBER_ATTRIBUTE))
+_OF_HISTOGRAMS: Final = Kept(lambda attributes: wire.attributes(attributes, _HISTOGRAM_ATTRIBUTE))
 
 
 def encode_metrics(
@@ -62,17 +98,7 @@ def count_points(families: Iterable[Family]) -> int:
 def _metric(family: Family, window: Window) -> bytes:
     """One family as a `Metric` field of its scope."""
     instrument = family.instrument
-    content = [
-        wire.field(tag, wire.text(words))
-        for tag, words in (
-            (b"\x0a", instrument.name),
-            (b"\x12", instrument.description),
-            (b"\x1a", instrument.unit),
-        )
-        if words
-    ]
-    content.append(_data(instrument, family.points, window))
-    return wire.field(ITEM_OF, b"".join(content))
+    return wire.field(ITEM_OF, _NAMED.of(instrument) + _data(instrument, family.points, window))
 
 
 def _data(instrument: Instrument, points: Sequence[Point], window: Window) -> bytes:
@@ -104,7 +130,7 @@ def _number_point(point: Point, times: bytes) -> bytes:
         encoded = _TAGGED_SIGNED(0x31, value)
     else:
         encoded = _TAGGED_DOUBLE(0x21, float(value))
-    inner = [times, encoded, wire.attributes(point.attributes, _NUMBER_ATTRIBUTE)]
+    inner = [times, encoded, _OF_NUMBERS.of(point.attributes)]
     inner += [wire.field(_NUMBER_EXEMPLAR, _exemplar(exemplar)) for exemplar in point.exemplars]
     return wire.field(_POINT, b"".join(inner))
 
@@ -120,7 +146,7 @@ def _histogram_point(point: Point, times: bytes, bounds: bytes) -> bytes:
         _TAGGED_DOUBLE(0x29, value.sum),
         counts,
         bounds,
-        wire.attributes(point.attributes, _HISTOGRAM_ATTRIBUTE),
+        _OF_HISTOGRAMS.of(point.attributes),
     ]
     if value.min <= value.max:
         inner += [_TAGGED_DOUBLE(0x59, value.min), _TAGGED_DOUBLE(0x61, value.max)]

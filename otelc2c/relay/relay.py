@@ -64,14 +64,13 @@ class Relay:
         # A process that began a moment ago may have answered somebody who looks now.
         self.pod.look()
         self.state.note_files(self.pod)
-        families = [*self.pod.families(), *self.state.families()]
-        # What was shown once must not be forgotten by a successor.
-        self._save()
-        return families
+        return [*self.pod.families(), *self.state.families()]
 
     def _scraped(self) -> tuple[list[Family], Attributes]:
         begun = time.perf_counter()
         families = self.families()
+        # What was shown once must not be forgotten by a successor.
+        self._save()
         self.state.record(catalog.SDK_COLLECTION_DURATION, time.perf_counter() - begun, PAGE.attributes())
         return families, self._resource
 

@@ -90,8 +90,11 @@ class State:
         """Start with nothing counted; the families will say that they come from `scope`."""
         self._scope = scope
         self._lock = threading.Lock()
-        self._numbers: dict[Metric, dict[_Key, int | float]] = {}
-        self._histograms: dict[Metric, dict[_Key, _Histogram]] = {}
+        # By the name of the metric, because hashing the whole entry costs more than all the rest.
+        self._numbers: dict[str, dict[_Key, int | float]] = {}
+        self._histograms: dict[str, dict[_Key, _Histogram]] = {}
+        self._instruments = {metric.name: self._instrument(metric) for metric in catalog.ALL}
+        self._attributes: dict[_Key, dict[str, AttributeValue]] = {}
 
     def add(
         self, metric: Metric, value: float, attributes: Mapping[str, AttributeValue] | None = None
@@ -99,7 +102,7 @@ class State:
         """Add to a counter or an up-and-down counter. Keeps whole numbers whole."""
         key = _key(attributes)
         with self._lock:
-            series = self._numbers.setdefault(metric, {})
+            series = self._numbers.setdefault(metric.name, {})
             series[key] = series.get(key, 0) + value
 
     def put(
@@ -108,7 +111,7 @@ class State:
         """Say what a value is now. A counter never goes down: the higher of both stays."""
         key = _key(attributes)
         with self._lock:
-            series = self._numbers.setdefault(metric, {})
+            series = self._numbers.setdefault(metric.name, {})
             series[key] = max(series.get(key, 0), value) if metric.kind == "counter" else value
 
     def record(
@@ -119,7 +122,7 @@ class State:
             self._histogram(metric, _key(attributes)).record(value)
 
     def _histogram(self, metric: Metric, key: _Key) -> _Histogram:
-        series = self._histograms.setdefault(metric, {})
+        series = self._histograms.setdefault(metric.name, {})
         if key not in series:
             series[key] = _Histogram(metric.bounds)
         return series[key]
@@ -142,13 +145,14 @@ class State:
     def families(self) -> list[Family]:
         """Everything counted so far, in the order of the catalogue."""
         with self._lock:
-            return [self._family(metric) for metric in catalog.ALL if self._has(metric)]
+            return [
+                Family(instrument, points)
+                for name, instrument in self._instruments.items()
+                if (points := self._points(name))
+            ]
 
-    def _has(self, metric: Metric) -> bool:
-        return metric in self._numbers or metric in self._histograms
-
-    def _family(self, metric: Metric) -> Family:
-        instrument = Instrument(
+    def _instrument(self, metric: Metric) -> Instrument:
+        return Instrument(
             self._scope,
             metric.name,
             metric.kind,
@@ -157,22 +161,32 @@ class State:
             metric.bounds,
             metric.combine,
         )
-        points = [Point(dict(key), value) for key, value in self._numbers.get(metric, {}).items()]
-        points += [Point(dict(key), one.value()) for key, one in self._histograms.get(metric, {}).items()]
-        return Family(instrument, points)
+
+    def _points(self, name: str) -> list[Point]:
+        # The same attributes are the same object each time, so that their encoding can be kept.
+        known = self._attributes
+        points = [
+            Point(known.get(key) or known.setdefault(key, dict(key)), value)
+            for key, value in self._numbers.get(name, {}).items()
+        ]
+        points += [
+            Point(known.get(key) or known.setdefault(key, dict(key)), one.value())
+            for key, one in self._histograms.get(name, {}).items()
+        ]
+        return points
 
     def to_dict(self) -> dict[str, Any]:
         """What a later relay must go on from, for JSON."""
         with self._lock:
             numbers = [
-                [metric.name, dict(key), value]
-                for metric, series in self._numbers.items()
-                if metric.kind in _CARRIED
+                [name, dict(key), value]
+                for name, series in self._numbers.items()
+                if _BY_NAME[name].kind in _CARRIED
                 for key, value in series.items()
             ]
             histograms = [
-                [metric.name, dict(key), [one.counts[:], one.sum, one.min, one.max]]
-                for metric, series in self._histograms.items()
+                [name, dict(key), [one.counts[:], one.sum, one.min, one.max]]
+                for name, series in self._histograms.items()
                 for key, one in series.items()
             ]
         return {"numbers": numbers, "histograms": histograms}
