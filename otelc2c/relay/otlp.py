@@ -4,7 +4,7 @@ The rings hold each span as the bytes of its OTLP message, so that a request is 
 concatenation under their scopes; nothing is decoded.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -79,24 +79,27 @@ def _scope(scope: Scope) -> tuple[bytes, bytes]:
     return wire.field(SCOPE_OF, content), schema
 
 
-def encode_scoped(scope: Scope, items: bytes) -> bytes:
-    """One scope's items, which are fields already, as a field of the message for its resource."""
-    head, tail = _scope(scope)
-    return b"".join((SCOPES_OF, wire.varint(len(head) + len(items) + len(tail)), head, items, tail))
+def encode_items(
+    resource: bytes, by_scope: Iterable[tuple[Scope, Sequence[bytes]]], schema_url: str = ""
+) -> bytes:
+    """A whole request: a `Resource` message, and items by scope, which are fields of it already.
 
-
-def encode_for_resource(resource: bytes, scoped: Iterable[bytes], schema_url: str = "") -> bytes:
-    """A whole request: a `Resource` message and what `encode_scoped` gave for each scope."""
-    parts = [wire.field(RESOURCE_OF, resource), *scoped]
+    Everything is copied once, however deep the messages lie in each other.
+    """
+    parts = [b"", b"", wire.field(RESOURCE_OF, resource)]
+    for scope, items in by_scope:
+        head, tail = _scope(scope)
+        size = len(head) + sum(map(len, items)) + len(tail)
+        parts += [SCOPES_OF, wire.varint(size), head, *items, tail]
     if schema_url:
         parts.append(wire.field(SCHEMA_OF, wire.text(schema_url)))
-    return b"".join((REQUEST, wire.varint(sum(map(len, parts))), *parts))
+    parts[:2] = [REQUEST, wire.varint(sum(map(len, parts)))]
+    return b"".join(parts)
 
 
 def encode_request(resource: bytes, spans: Spans, schema_url: str = "") -> bytes:
     """An `ExportTraceServiceRequest` with `spans` under `resource`, a `Resource` message."""
-    scoped = (encode_scoped(scope, b"".join(payloads)) for scope, payloads in spans.by_scope.items())
-    return encode_for_resource(resource, scoped, schema_url)
+    return encode_items(resource, spans.by_scope.items(), schema_url)
 
 
 def partial_success(answer: bytes) -> Delivered:

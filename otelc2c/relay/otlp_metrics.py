@@ -20,7 +20,7 @@ from otelc2c.record.points import (
     Point,
     Scope,
 )
-from otelc2c.relay.otlp import ITEM_OF, encode_for_resource, encode_scoped
+from otelc2c.relay.otlp import ITEM_OF, encode_items
 from otelc2c.relay.temporality import Window
 
 _NUMBER_ATTRIBUTE: Final = b"\x3a"
@@ -86,8 +86,7 @@ def encode_metrics(
     for family in families:
         if family.points:
             by_scope.setdefault(family.instrument.scope, []).append(_metric(family, window))
-    scoped = (encode_scoped(scope, b"".join(found)) for scope, found in by_scope.items())
-    return encode_for_resource(resource, scoped, schema_url)
+    return encode_items(resource, by_scope.items(), schema_url)
 
 
 def count_points(families: Iterable[Family]) -> int:
