@@ -16,9 +16,6 @@ from otelc2c.measure.measurer import Instruments, Measurer, install
 from otelc2c.record.meter import MeterProvider
 from otelc2c.settings import Settings
 
-END_WAITS = 1.0
-"""Seconds that a process which ends waits for its asynchronous instruments."""
-
 
 class Started:
     """What a start has made. It lives as long as the process."""
@@ -51,7 +48,7 @@ class Started:
             own_tracer(self.tracers),
             Instruments.of(recorder.store, settings.cardinality_limit, self.meters.views),
         )
-        self.life.at_end(lambda: self.meters.observer.observe_now(END_WAITS))
+        self.life.at_end(self.meters.observer.close)
 
 
 class Configurator(_BaseConfigurator):

@@ -47,7 +47,9 @@ class Control:
                 return
             seconds = min(max(float(words[1]), 0.0), LONGEST)
             done = self._flush(time.monotonic() + seconds)
-            connection.sendall(b"done\n" if done else b"late\n")
+            # Whoever asked may have stopped waiting.
+            with contextlib.suppress(OSError):
+                connection.sendall(b"done\n" if done else b"late\n")
 
     def stop(self) -> None:
         """Stop listening."""

@@ -55,8 +55,8 @@ class Pod:
         self.folder = folder
         self.bad_files = 0
         self.backlog_dropped = 0
-        self.gone: dict[str, int] = {"full": 0, "large": 0, "holes": 0, "lost": 0, "guarded": 0}
-        """What the headers of removed files had counted."""
+        self.gone: dict[str, int] = {"full": 0, "large": 0, "holes": 0, "lost": 0, "guarded": 0, "folded": 0}
+        """What the headers of removed files had counted, and how many files were folded."""
         self._backlog_bytes = backlog_bytes
         self._lock = threading.RLock()
         self._merger = Merger(series_limit)
@@ -151,6 +151,7 @@ class Pod:
             return  # no room: the files stay where they are, and are read as before
         for worker in dead:
             worker.folded = True
+        self.gone["folded"] += len(dead)
 
     def _bind(self, worker: Worker) -> Source | None:
         """The worker's numbers, ready to be added; a worker whose file is bad is set aside."""
@@ -189,13 +190,23 @@ class Pod:
         for path in (folder.ring_of(name), folder.cells_of(name), folder.lock_of(name)):
             files.remove(path)
 
-    def _limit_backlog(self) -> None:
-        """Drop the oldest undelivered records of the dead where they take more room than they may."""
-        rings = [
+    def _undelivered(self) -> list[tuple[Worker, RingReader]]:
+        """Rings of the dead that still hold something, oldest first."""
+        return [
             (worker, worker.ring)
             for worker in self._workers.values()
             if worker.dead and worker.ring is not None and not worker.ring.empty
         ]
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Space that undelivered records of the dead take."""
+        with self._lock:
+            return sum(len(ring.mem) for _, ring in self._undelivered())
+
+    def _limit_backlog(self) -> None:
+        """Drop the oldest undelivered records of the dead where they take more room than they may."""
+        rings = self._undelivered()
         size = sum(len(ring.mem) for _, ring in rings)
         for worker, ring in rings:
             if size <= self._backlog_bytes:
@@ -236,7 +247,7 @@ class Pod:
             return sum(not worker.dead for worker in self._workers.values())
 
     def counted(self, kind: str) -> int:
-        """What all files' headers count: "full", "large", "holes", "lost" or "guarded"."""
+        """What all files' headers count: "full", "large", "holes", "lost", "guarded"; or "folded"."""
         with self._lock:
             total = self.gone[kind]
             for worker in self._workers.values():

@@ -65,18 +65,21 @@ class SpanPump:
         *,
         delay: float = 1.0,
         batch_size: int = 512,
+        timeout: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Send from `rings` to `exporters`, which may be none: then spans are only let go.
 
         A span waits at most `delay` seconds (OTEL_BSP_SCHEDULE_DELAY) before it is sent, and a
-        batch holds at most `batch_size` spans (OTEL_BSP_MAX_EXPORT_BATCH_SIZE).
+        batch holds at most `batch_size` spans (OTEL_BSP_MAX_EXPORT_BATCH_SIZE). One attempt to
+        deliver it takes at most `timeout` seconds (OTEL_BSP_EXPORT_TIMEOUT).
         """
         self.poll = min(POLL, delay) or 0.01
         self._rings = rings
         self._state = state
         self._delay = delay
         self._batch_size = batch_size
+        self._timeout = timeout
         self._clock = clock
         self._deliveries = [Delivery(exporter, state, clock=clock) for exporter in exporters]
         self._processor = Component(PROCESSOR)
@@ -96,7 +99,7 @@ class SpanPump:
         while not self._stopped.is_set():
             pause = self.poll
             with guard.guard("relay.pump"), self._working:
-                pause = self.step()
+                pause = self.step(self._clock() + self._timeout)
             self._stopped.wait(pause)
 
     def stop(self) -> None:

@@ -48,6 +48,7 @@ class Relay:
             self.state,
             delay=settings.bsp_schedule_delay,
             batch_size=settings.bsp_max_export_batch_size,
+            timeout=settings.bsp_export_timeout,
         )
         self.pushes = exporters.metrics(self.families, self._started_ns, folder.state)
         self.page: Page | None = None

@@ -57,8 +57,12 @@ class Counts(Protocol):
     def living(self) -> int:
         """Living processes."""
 
+    @property
+    def backlog_bytes(self) -> int:
+        """Space that undelivered records of ended processes take."""
+
     def counted(self, kind: str) -> int:
-        """Total of "full", "large", "holes", "lost" or "guarded" over all files."""
+        """Total of "full", "large", "holes", "lost", "guarded" or "folded" over all files."""
 
 
 class _Histogram:
@@ -141,6 +145,8 @@ class State:
         self.put(catalog.GUARD_SWALLOWED, counts.counted("guarded"))
         self.put(catalog.RELAY_BAD_FILES, counts.bad_files)
         self.put(catalog.RELAY_WORKERS, counts.living)
+        self.put(catalog.RELAY_FOLDED, counts.counted("folded"))
+        self.put(catalog.RELAY_BACKLOG, counts.backlog_bytes)
 
     def families(self) -> list[Family]:
         """Everything counted so far, in the order of the catalogue."""

@@ -68,7 +68,7 @@ class TraceOptions:
         "OTEL_BSP_EXPORT_TIMEOUT",
         syntax=parsers.milliseconds(1),
         default=30.0,
-        says="Limit of the export of one batch of spans, all attempts together.",
+        says="Limit of one attempt to export a batch of spans; what was not taken is offered again.",
         unset="30000",
     )
     bsp_max_queue_size: int = option(

@@ -174,6 +174,8 @@ def test_undelivered_records_of_the_dead_take_bounded_room(place: folder.Folder)
         recorder.close()
         pod.look()
     assert pod.backlog_dropped == 8
+    assert 2 * SMALLEST_BYTES < pod.backlog_bytes <= 3 * SMALLEST_BYTES
+    assert pod.counted("folded") == 6
     assert drain(pod) == [b"\4", b"\4", b"\5", b"\5"]
     assert value(pod) == 6
 

@@ -20,7 +20,8 @@ class FakeFiles:
         self.bad_files = 2
         self.backlog_dropped = 4
         self.living = 3
-        self._counted = {"full": 10, "large": 20, "holes": 30, "lost": 40, "guarded": 50, **counted}
+        self.backlog_bytes = 5
+        self._counted = {"full": 10, "large": 20, "holes": 30, "lost": 40, "guarded": 50, "folded": 60, **counted}
 
     def counted(self, kind: str) -> int:
         """As the files' headers say."""
@@ -101,6 +102,8 @@ def test_what_the_files_count_is_shown() -> None:
     assert found["otelc2c.guard.swallowed"] == {(): 50}
     assert found["otelc2c.relay.bad_files"] == {(): 2}
     assert found["otelc2c.relay.workers"] == {(): 3}
+    assert found["otelc2c.relay.folded"] == {(): 60}
+    assert found["otelc2c.relay.backlog"] == {(): 5}
     processed = found["otel.sdk.processor.span.processed"]
     assert sum(value for key, value in processed.items() if "queue_full" in key) == 14
     assert sum(value for key, value in processed.items() if "too_large" in key) == 20
