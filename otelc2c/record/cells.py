@@ -115,16 +115,15 @@ class SumCell(Cell):
 
     def add(self, value: int | float) -> None:
         """Add a whole number or a fraction, of either sign."""
-        chunk = self.chunk
-        if value.__class__ is int:
-            q = chunk.q
+        if type(value) is int:
+            q = self.chunk.q
             i = self.base
             try:
                 q[i] += value
             except (ValueError, OverflowError):
                 self.add(float(value))
         else:
-            d = chunk.d
+            d = self.chunk.d
             i = self.base + SUM_FLOAT
             d[i] += value
 
@@ -170,7 +169,7 @@ class LastCell(Cell):
 class HistogramCell(Cell):
     """A histogram with fixed boundaries: bucket counts, sum, extremes, an exemplar a bucket."""
 
-    __slots__ = ("bounds", "exemplars_at", "sum_at", "words")
+    __slots__ = ("bounds", "exemplars_at", "least", "most", "sum", "sum_at", "words")
 
     def __init__(self, chunk: Chunk, base: int, bounds: tuple[float, ...]) -> None:
         """Use the words of `chunk` from `base` for the buckets that `bounds` divide."""
@@ -183,22 +182,22 @@ class HistogramCell(Cell):
     def reset(self) -> None:
         """Set everything to nothing recorded."""
         super().reset()
-        self.chunk.d[self.sum_at + 1] = float("inf")
-        self.chunk.d[self.sum_at + 2] = float("-inf")
+        self.sum = 0.0
+        self.least = self.chunk.d[self.sum_at + 1] = float("inf")
+        self.most = self.chunk.d[self.sum_at + 2] = float("-inf")
 
     def record(self, value: float) -> None:
         """Count one value: its bucket first, then the sum, so that a kill between them loses no count."""
         chunk = self.chunk
-        q = chunk.q
-        d = chunk.d
         i = self.base + bisect_left(self.bounds, value)
-        q[i] += 1
-        i = self.sum_at
-        d[i] += value
-        if value < d[i + 1]:  # noqa: PLR1730 - `min` is a call, and stores each time
-            d[i + 1] = value
-        if value > d[i + 2]:  # noqa: PLR1730 - the same
-            d[i + 2] = value
+        chunk.q[i] += 1
+        # Sum and extremes are kept here too, because reading a word costs as much as writing one.
+        d = chunk.d
+        d[self.sum_at] = self.sum = self.sum + value
+        if value < self.least:
+            d[self.sum_at + 1] = self.least = value
+        if value > self.most:
+            d[self.sum_at + 2] = self.most = value
 
     def exemplar(self, value: float, time_ns: int, trace_id: bytes, span_id: bytes) -> None:
         """Keep one measurement with its trace in its bucket; at most one a second for the cell."""

@@ -79,7 +79,7 @@ def parent_of(value: "trace.Span | SpanContext | Parent | None") -> Parent | Non
 
 
 class Span(trace.Span, LooksReadable):
-    """One operation. Made by `Tracer` only.
+    """One operation. Made by `Tracer` only, with `new_span`.
 
     Beside OpenTelemetry's API: `trace_id` (16 bytes), `span_id` (8 bytes), `sampled` (the flag that
     is passed on), `recording` (whether anybody will see it), and `clock`, the nanoseconds that lead
@@ -108,47 +108,33 @@ class Span(trace.Span, LooksReadable):
         "until_ns",
         "waiting",
     )
+    tracer: "Tracer"
+    pipeline: Pipeline
+    trace_id: bytes
+    span_id: bytes
+    origin: bytes | Parent | None
+    head: bytes
+    flags: int
+    sampled: bool
+    state: TraceState | None
+    recording: bool
+    clock: int
+    started_ns: int
+    shape: Shape | None
+    root: "Span | None"
+    until_ns: int
+    waiting: list[bytes]
+    ended_ns: int
+    child_head: bytes
+    details: Details | None
+    span_context: SpanContext | None
 
-    def __init__(
-        self,
-        tracer: "Tracer",
-        pipeline: Pipeline,
-        trace_id: bytes,
-        span_id: bytes,
-        origin: bytes | Parent | None,
-        head: bytes,
-        flags: int,
-        state: TraceState | None,
-        recording: bool,
-        clock: int,
-        started_ns: int,
-        shape: Shape | None = None,
-        root: "Span | None" = None,
-    ) -> None:
-        """`origin` is the parent, or the id alone of a parent with the same flags and trace state.
+    if TYPE_CHECKING:
 
-        `root` is the span whose end this one's record may wait for (`wait_for_end`).
-        """
-        self.tracer = tracer
-        self.pipeline = pipeline
-        self.trace_id = trace_id
-        self.span_id = span_id
-        self.origin = origin
-        self.head = head
-        self.flags = flags
-        self.sampled = flags & 1 == 1
-        self.state = state
-        self.recording = recording
-        self.clock = clock
-        self.started_ns = started_ns
-        self.shape = shape
-        self.root = root
-        self.until_ns = 0
-        self.waiting: list[bytes] = _NONE
-        self.ended_ns = 0
-        self.child_head = b""
-        self.details: Details | None = None
-        self.span_context: SpanContext | None = None
+        def __init__(self) -> None: ...
+    else:
+        # `new_span` gives a span its parts; the one of `ReadableSpan` is not wanted.
+        __init__ = object.__init__
 
     # -- the short way ---------------------------------------------------------------------
 
@@ -179,7 +165,12 @@ class Span(trace.Span, LooksReadable):
                     self.shape = shape
                     extra += more
                 identity = _pack(_ID, self.span_id, _START, self.started_ns, _END, ended_ns)
-                self.write(shape.info, self.head + identity + shape.body + extra)
+                message = self.head + identity + shape.body + extra
+                root = self.root
+                if root is not None:
+                    root.write_below(shape.info, message, ended_ns)
+                else:
+                    self.write(shape.info, message)
             else:
                 self._finish(shape, extra)
         except Exception as error:
@@ -201,7 +192,8 @@ class Span(trace.Span, LooksReadable):
         if root is not None:
             root.write_below(info, message, self.ended_ns)
             return
-        message = item(message)
+        size = len(message)
+        message = ITEM_HEADS[size] + message if size < USUAL else item(message)
         if self.until_ns:
             self.until_ns = 0
             waiting = self.waiting
@@ -234,6 +226,10 @@ class Span(trace.Span, LooksReadable):
         waiting, self.waiting = self.waiting, []
         put = self.pipeline.put
         if put is None:
+            return
+        more = len(waiting) - 1
+        if more < MOST_TOGETHER:
+            put(info + (more << INFO_ITEMS_SHIFT), b"".join(waiting))
             return
         for at in range(0, len(waiting), MOST_TOGETHER):
             part = waiting[at : at + MOST_TOGETHER]
@@ -392,6 +388,50 @@ class Span(trace.Span, LooksReadable):
 
     def __repr__(self) -> str:
         return f'Span(name="{self.name}", context={self.get_span_context()!r})'
+
+
+def new_span(
+    tracer: "Tracer",
+    pipeline: Pipeline,
+    trace_id: bytes,
+    span_id: bytes,
+    origin: bytes | Parent | None,
+    head: bytes,
+    flags: int,
+    state: TraceState | None,
+    recording: bool,
+    clock: int,
+    started_ns: int,
+    shape: Shape | None = None,
+    root: Span | None = None,
+) -> Span:
+    """A span as it begins. A function, because a call of a class with `__init__` costs three times as much.
+
+    `origin` is the parent, or the id alone of a parent with the same flags and trace state.
+    `root` is the span whose end this one's record may wait for (`Span.wait_for_end`).
+    """
+    span = Span()
+    span.tracer = tracer
+    span.pipeline = pipeline
+    span.trace_id = trace_id
+    span.span_id = span_id
+    span.origin = origin
+    span.head = head
+    span.flags = flags
+    span.sampled = flags & 1 == 1
+    span.state = state
+    span.recording = recording
+    span.clock = clock
+    span.started_ns = started_ns
+    span.shape = shape
+    span.root = root
+    span.until_ns = 0
+    span.waiting = _NONE
+    span.ended_ns = 0
+    span.child_head = b""
+    span.details = None
+    span.span_context = None
+    return span
 
 
 def clock_now() -> int:

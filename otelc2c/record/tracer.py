@@ -26,10 +26,10 @@ from otelc2c.record.limits import AttributeSet
 from otelc2c.record.pipeline import Pipeline
 from otelc2c.record.ring import GIL
 from otelc2c.record.shape import Shape
-from otelc2c.record.span import Parent, Span, clock_now, parent_of
+from otelc2c.record.span import Parent, Span, clock_now, new_span, parent_of
 
-_pack_new = wire.pack_new_identity
-_bits = ids.bits
+_pack = wire.pack_identity
+_trace_ids, _span_ids = ids.traces, ids.spans
 _MOST_NAMES = 256
 """Names of spans begun through the API that a tracer keeps encoded."""
 _ID, _START, _END = wire.ID, wire.START, wire.END
@@ -98,7 +98,10 @@ class Tracer(trace.Tracer):
             context = self._context_below(parent)
             return self._begin(parent, clock, start_ns + clock, name, kind, attributes or {}, (), context)
         if parent is None:
-            trace_id = (_bits(128) or 1).to_bytes(16, "big")
+            try:
+                trace_id = _trace_ids.pop()
+            except IndexError:
+                trace_id = ids.new_trace_id()
             sampled = inline.root(trace_id) if inline.always is None else inline.always
             flags, state, head = 2 | sampled, None, _TRACE + trace_id + _LOCAL
         else:
@@ -109,8 +112,11 @@ class Tracer(trace.Tracer):
             if state:
                 head += wire.field(b"\x1a", wire.text(state.to_header()))
         recording = sampled and pipeline.put is not None
-        span_id = (_bits(64) or 1).to_bytes(8, "big")
-        span = Span(
+        try:
+            span_id = _span_ids.pop()
+        except IndexError:
+            span_id = ids.new_span_id()
+        span = new_span(
             self, pipeline, trace_id, span_id, parent, head, flags, state, recording, clock, start_ns + clock
         )
         if recording and GIL:
@@ -123,11 +129,15 @@ class Tracer(trace.Tracer):
         if type(parent) is Span and parent.pipeline is pipeline and pipeline.ours:
             recording = parent.recording
             root = parent.root or parent
-            return Span(
+            try:
+                span_id = _span_ids.pop()
+            except IndexError:
+                span_id = ids.new_span_id()
+            return new_span(
                 self,
                 pipeline,
                 parent.trace_id,
-                (_bits(64) or 1).to_bytes(8, "big"),
+                span_id,
                 parent.span_id,
                 (parent.child_head or parent.head_of_children()) if recording else b"",
                 parent.flags,
@@ -154,8 +164,11 @@ class Tracer(trace.Tracer):
                     return
                 if len(extra) <= shape.room:
                     clock = parent.clock
-                    bits = _bits(64) or 1
-                    identity = _pack_new(_ID, bits, _START, start_ns + clock, _END, end_ns + clock)
+                    try:
+                        span_id = _span_ids.pop()
+                    except IndexError:
+                        span_id = ids.new_span_id()
+                    identity = _pack(_ID, span_id, _START, start_ns + clock, _END, end_ns + clock)
                     head = parent.child_head or parent.head_of_children()
                     message = head + identity + shape.body + extra
                     root = parent.root or parent
@@ -202,7 +215,7 @@ class Tracer(trace.Tracer):
         random = pipeline.random_flag() if parent is None else parent.flags & 2
         recording = recording and pipeline.records
         head = self._head(trace_id, parent, state) if recording else b""
-        span = Span(
+        span = new_span(
             self,
             pipeline,
             trace_id,

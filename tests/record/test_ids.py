@@ -20,8 +20,23 @@ def test_ids_have_their_size_and_differ() -> None:
 def test_an_id_is_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     """Zero is what OpenTelemetry calls invalid."""
     monkeypatch.setattr(ids, "bits", lambda count: 0)
-    assert any(ids.new_trace_id())
-    assert any(ids.new_span_id())
+    for stock, new in ((ids.traces, ids.new_trace_id), (ids.spans, ids.new_span_id)):
+        kept = stock.copy()
+        stock.clear()
+        assert any(new())
+        assert stock
+        assert all(any(one) for one in stock)
+        stock[:] = kept
+
+
+def test_ids_are_new_again_when_the_stock_is_empty() -> None:
+    """They are drawn many at once."""
+    traces = {ids.new_trace_id() for _ in range(len(ids.traces) + 2)}
+    spans = {ids.new_span_id() for _ in range(len(ids.spans) + 2)}
+    assert ids.traces
+    assert ids.spans
+    assert not traces.intersection(ids.traces)
+    assert not spans.intersection(ids.spans)
 
 
 def test_the_seed_of_the_application_changes_nothing() -> None:
