@@ -18,7 +18,7 @@ from otelc2c.record.folder import Folder
 from otelc2c.record.merging import Merger, Source
 from otelc2c.record.points import Family, Scope
 from otelc2c.record.reading import CellsReader
-from otelc2c.record.ring import RingReader
+from otelc2c.record.ring_reader import RingReader
 
 
 class Worker:

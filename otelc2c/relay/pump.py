@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from otelc2c import catalog, guard
 from otelc2c.record.layout import RECORD_SPAN, WORD
 from otelc2c.record.points import Scope
-from otelc2c.record.ring import RingReader, items_of, kind_of, scope_of
+from otelc2c.record.ring_reader import RingReader, items_of, kind_of, scope_of
 from otelc2c.relay.delivery import Delivery, Exporter
 from otelc2c.relay.otlp import Spans
 from otelc2c.relay.state import PROCESSOR, Component, State

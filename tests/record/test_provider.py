@@ -16,7 +16,8 @@ from otelc2c.record.layout import HEADER_BYTES, RECORD_SPAN
 from otelc2c.record.pipeline import RingSink
 from otelc2c.record.points import Scope
 from otelc2c.record.provider import TracerProvider
-from otelc2c.record.ring import RingReader, RingWriter, kind_of, scope_of
+from otelc2c.record.ring import RingWriter
+from otelc2c.record.ring_reader import RingReader, kind_of, scope_of
 from tests.record.spans import ListSink
 
 

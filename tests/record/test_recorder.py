@@ -10,7 +10,8 @@ from otelc2c.record import files, folder
 from otelc2c.record.cells import memory_of
 from otelc2c.record.layout import RECORD_SPAN
 from otelc2c.record.recorder import Recorder
-from otelc2c.record.ring import SMALLEST_BYTES, RingReader
+from otelc2c.record.ring import SMALLEST_BYTES
+from otelc2c.record.ring_reader import RingReader
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelc2c.record import ring as rings
+from otelc2c.record import ring_reader as rings
 from otelc2c.record.files import BadFile
 from otelc2c.record.layout import (
     COMMIT_SHIFT,
@@ -18,7 +18,8 @@ from otelc2c.record.layout import (
     RECORD_SPAN,
     RECORD_STATSD,
 )
-from otelc2c.record.ring import RingReader, RingWriter, Taken, kind_of, scope_of
+from otelc2c.record.ring import RingWriter
+from otelc2c.record.ring_reader import RingReader, Taken, kind_of, scope_of
 
 
 def pair(words: int = 1024) -> tuple[RingWriter, RingReader]:

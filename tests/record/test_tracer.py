@@ -25,7 +25,8 @@ from otelc2c.record import wire
 from otelc2c.record.layout import RECORD_SPAN
 from otelc2c.record.points import Scope
 from otelc2c.record.provider import TracerProvider
-from otelc2c.record.ring import items_of, record_info, scope_of
+from otelc2c.record.ring import record_info
+from otelc2c.record.ring_reader import items_of, scope_of
 from otelc2c.record.samplers import Inline
 from otelc2c.record.span import TOGETHER_NS, Parent, Span
 from otelc2c.record.tracer import Tracer

@@ -13,7 +13,8 @@ from otelc2c import catalog, guard
 from otelc2c.record import wire
 from otelc2c.record.layout import HEADER_BYTES, R_SENT, R_TAIL, RECORD_SPAN, RECORD_STATSD, WORD
 from otelc2c.record.points import Scope
-from otelc2c.record.ring import RingReader, RingWriter
+from otelc2c.record.ring import RingWriter
+from otelc2c.record.ring_reader import RingReader
 from otelc2c.relay.http import HttpSender, Rejected, Retry
 from otelc2c.relay.otlp import Delivered, OtlpSpans, Outcome, Spans
 from otelc2c.relay.pump import SpanPump
