@@ -49,12 +49,18 @@ def _short_way(
         span: Any = get().get(key)
         return span or INVALID_SPAN
 
+    write = variable.set
+
     def activate(span: Span) -> Activation:
-        return variable.set(Context({**get(), key: span}))
+        now = get()
+        # Mostly there is nothing but a span, and no copy to make.
+        return write(Context({**now, key: span} if len(now) > (key in now) else {key: span}))
+
+    reset = variable.reset
 
     def deactivate(token: Activation) -> None:
         try:
-            variable.reset(token)
+            reset(token)
         except (ValueError, RuntimeError):
             # A body that is iterated or closed in another context or thread, or a second
             # call: the context it belongs to is gone, and nothing is left to put back.

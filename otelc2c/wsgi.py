@@ -23,7 +23,7 @@ from otelc2c import context
 from otelc2c.guard import swallowed
 from otelc2c.measure.bodies import follow
 from otelc2c.measure.measurer import Entry, Measurer, installed
-from otelc2c.measure.request import KEY, Environ, Request, StartResponse
+from otelc2c.measure.request import KEY, Environ, Request, StartResponse, new_request
 from otelc2c.record import ids
 from otelc2c.record.span import Span
 
@@ -108,7 +108,7 @@ def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) 
         else:
             around = _around(outer)
             span = _told(measurer, entry, environ, around, parent, start_ns)
-        request = Request(measurer, environ, start_response, entry, span, start_ns, around is not None)
+        request = new_request(measurer, environ, start_response, entry, span, start_ns, around is not None)
         entry.active.add(1)
         environ[KEY] = request
         # Last, so that nothing that fails leaves it behind.

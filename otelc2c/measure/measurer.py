@@ -55,11 +55,8 @@ class Instruments(NamedTuple):
         )
 
 
-class Outcome(NamedTuple):
-    """How a request ended, which gives both its metric and its span."""
-
-    cell: Records
-    shape: Shape
+Outcome: TypeAlias = tuple[Records, Shape]
+"""What a way to end gives: its metric and its span."""
 
 
 Ending: TypeAlias = tuple[Where, str | None, str | None, str | None, bool]
@@ -122,7 +119,7 @@ class Entry:
         kind = SpanKind.INTERNAL if internal else SpanKind.SERVER
         shape = self._tracer.shape(self.name(route), kind, known, None if error is None else "")
         cell = self._duration.cell((self.method, self.scheme, route, code, self.protocol, error))
-        return Outcome(cell, shape)
+        return cell, shape
 
 
 class Measurer:

@@ -57,7 +57,11 @@ def look(request: Request) -> Answered:
     error = values.get("exception") or request.raised
     if error is not None and is_answer(error):
         error = None
-    return values.get("matched_route") or values.get(_PLACE), found.environ.get("SCRIPT_NAME"), error
+    return (
+        values.get("matched_route") or values.get(_PLACE),
+        found.environ.get("SCRIPT_NAME"),
+        error,
+    )
 
 
 # -- router -----------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class Look(Protocol):
 
 
 class Request:
-    """A measured request."""
+    """A measured request, made with `new_request`."""
 
     __slots__ = (
         "abandoned",
@@ -68,38 +68,31 @@ class Request:
     )
     quiet: Final = False
 
-    def __init__(
-        self,
-        measurer: Measurer,
-        environ: Environ,
-        server_start: StartResponse,
-        entry: Entry,
-        span: Span | ApiSpan,
-        start_ns: int,
-        internal: bool,
-    ) -> None:
-        """`internal` says that a span of somebody else stands around this one."""
-        self.measurer = measurer
-        self.environ = environ
-        self.server_start = server_start
-        self.entry = entry
-        self.span = span
-        self.start_ns = start_ns
-        self.forks = installed.forks
-        self.open = True
-        self.status: str | None = None
-        self.written = False
-        """Whether a part of the body was handed to the server, so that the status stays what it is."""
-        self.token: Any = None
-        self.baggage: Context | None = None
-        self.look: Look | None = None
-        self.found: Any = None
-        """What a framework keeps here for its `look`."""
-        self.raised: BaseException | None = None
-        self.inside = False
-        """Whether the framework is answering it."""
-        self.internal = internal
-        self.abandoned = False
+    measurer: Measurer
+    environ: Environ
+    server_start: StartResponse
+    server_write: Callable[[bytes], Any]
+    entry: Entry
+    span: Span | ApiSpan
+    start_ns: int
+    forks: int
+    headers: Any
+    open: bool
+    status: str | None
+    written: bool
+    """Whether a part of the body was handed to the server, so that the status stays what it is."""
+    token: Any
+    baggage: Context | None
+    baggage_token: Any
+    look: Look | None
+    found: Any
+    """What a framework keeps here for its `look`."""
+    raised: BaseException | None
+    inside: bool
+    """Whether the framework is answering it."""
+    internal: bool
+    """Whether a span of somebody else stands around this one."""
+    abandoned: bool
 
     # -- what the application calls ----------------------------------------------------------
 
@@ -241,3 +234,35 @@ class Request:
         record(self.span, exception, escaped)
         if kind is not None:
             self.span.set_status(StatusCode.ERROR, message_of(exception))
+
+
+def new_request(
+    measurer: Measurer,
+    environ: Environ,
+    server_start: StartResponse,
+    entry: Entry,
+    span: Span | ApiSpan,
+    start_ns: int,
+    internal: bool,
+) -> Request:
+    """A request as it begins. A function, as a call of a class with `__init__` costs three times as much."""
+    request = Request()
+    request.measurer = measurer
+    request.environ = environ
+    request.server_start = server_start
+    request.entry = entry
+    request.span = span
+    request.start_ns = start_ns
+    request.forks = installed.forks
+    request.open = True
+    request.status = None
+    request.written = False
+    request.token = None
+    request.baggage = None
+    request.look = None
+    request.found = None
+    request.raised = None
+    request.inside = False
+    request.internal = internal
+    request.abandoned = False
+    return request
