@@ -57,11 +57,9 @@ def look(request: Request) -> Answered:
     error = values.get("exception") or request.raised
     if error is not None and is_answer(error):
         error = None
-    return (
-        values.get("matched_route") or values.get(_PLACE),
-        found.environ.get("SCRIPT_NAME"),
-        error,
-    )
+    # WebOb keeps the environ there; as an attribute it is found after a search in all its classes.
+    environ = values.get("environ") or found.environ
+    return values.get("matched_route") or values.get(_PLACE), environ.get("SCRIPT_NAME"), error
 
 
 # -- router -----------------------------------------------------------------------------------
@@ -132,7 +130,8 @@ def timed_view(view: Callable[..., Any], info: Any) -> Callable[..., Any]:
         if measurer is None or not _active.on:
             return view(context, request)
         try:
-            values, environ = request.__dict__, request.environ
+            values = request.__dict__
+            environ = values.get("environ") or request.environ
             if values.get("matched_route") is None and not (of_exceptions or isinstance(context, Exception)):
                 values[_PLACE] = place_of(context, view_name)
             begun = measurer.views.begin(name, environ.get(KEY))

@@ -24,7 +24,6 @@ GIVEN_UP: Final = wire.attribute("otelc2c.response.given_up", True)
 _NO_BODY: Final = frozenset({204, 304})
 _REQUEST_ID: Final = "X-Request-ID"
 _REQUEST_ID_LOWER: Final = _REQUEST_ID.lower()
-_LENGTH: Final = len(_REQUEST_ID)
 
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
@@ -104,7 +103,7 @@ class Request:
             try:
                 for name, _ in headers:
                     # "Content-Type" is as long, and the only other one that is.
-                    if len(name) == _LENGTH and name.lower() == _REQUEST_ID_LOWER:
+                    if len(name) == 12 and name != "Content-Type" and name.lower() == _REQUEST_ID_LOWER:
                         break
                 else:
                     sent = [*headers, (_REQUEST_ID, self.span.trace_id.hex())]

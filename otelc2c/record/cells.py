@@ -110,16 +110,20 @@ class Cell:
 class SumCell(Cell):
     """A sum. Whole numbers stay exact beside fractions."""
 
-    __slots__ = ()
+    __slots__ = ("whole",)
     words = SUM_WORDS
+
+    def reset(self) -> None:
+        """Set everything to nothing recorded."""
+        super().reset()
+        self.whole = 0
 
     def add(self, value: int | float) -> None:
         """Add a whole number or a fraction, of either sign."""
         if type(value) is int:
-            q = self.chunk.q
-            i = self.base
             try:
-                q[i] += value
+                # The word first, which may not have room for it.
+                self.chunk.q[self.base] = self.whole = self.whole + value
             except (ValueError, OverflowError):
                 self.add(float(value))
         else:
@@ -132,9 +136,9 @@ class SumCell(Cell):
         chunk = self.chunk
         if value.__class__ is int and SMALLEST_INT <= value <= LARGEST_INT:
             chunk.d[self.base + SUM_FLOAT] = 0.0
-            chunk.q[self.base + SUM_INT] = value
+            chunk.q[self.base + SUM_INT] = self.whole = value
         else:
-            chunk.q[self.base + SUM_INT] = 0
+            chunk.q[self.base + SUM_INT] = self.whole = 0
             chunk.d[self.base + SUM_FLOAT] = value
 
     def exemplar(self, value: float, time_ns: int, trace_id: bytes, span_id: bytes) -> None:

@@ -103,15 +103,17 @@ class Tracer(trace.Tracer):
             except IndexError:
                 trace_id = ids.new_trace_id()
             sampled = inline.root(trace_id) if inline.always is None else inline.always
-            flags, state, head = 2 | sampled, None, _TRACE + trace_id + _LOCAL
+            flags, state = 2 | sampled, None
+            recording = sampled and pipeline.put is not None
+            head = _TRACE + trace_id + _LOCAL if recording else b""
         else:
             trace_id, parent_id, flags, state, remote = parent
             sampled = flags & 1 == 1 if inline.parent_based else inline.root(trace_id)
             flags = flags & 2 | sampled
+            recording = sampled and pipeline.put is not None
             head = _TRACE + trace_id + _PARENT + parent_id + (_REMOTE if remote else _LOCAL)
             if state:
                 head += wire.field(b"\x1a", wire.text(state.to_header()))
-        recording = sampled and pipeline.put is not None
         try:
             span_id = _span_ids.pop()
         except IndexError:
