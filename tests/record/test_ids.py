@@ -19,7 +19,7 @@ def test_ids_have_their_size_and_differ() -> None:
 
 def test_an_id_is_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     """Zero is what OpenTelemetry calls invalid."""
-    monkeypatch.setattr(ids, "bits", lambda count: 0)
+    monkeypatch.setattr(ids, "urandom", bytes)
     for stock, new in ((ids.traces, ids.new_trace_id), (ids.spans, ids.new_span_id)):
         kept = stock.copy()
         stock.clear()
