@@ -41,7 +41,6 @@ SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 COMPONENT_NAME: Final = "otel.component.name"
 COMPONENT_TYPE: Final = "otel.component.type"
-SAMPLING_RESULT: Final = "otel.span.sampling_result"
 RENDERER: Final = "otelc2c.renderer"
 REASON: Final = "otelc2c.reason"
 
@@ -88,9 +87,6 @@ RENDER_DURATION: Final = Metric(
 
 # -- the SDK's own state, under the names of the semantic conventions ---------------------
 
-SDK_SPAN_STARTED: Final = Metric(
-    "otel.sdk.span.started", "counter", "{span}", "The number of created spans.", (SAMPLING_RESULT,)
-)
 SDK_SPAN_QUEUE_SIZE: Final = Metric(
     "otel.sdk.processor.span.queue.size",
     "up_down_counter",

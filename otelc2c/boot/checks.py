@@ -21,6 +21,7 @@ def problems(settings: Settings, installed: Installed) -> list[Problem]:
     return [
         *settings.problems,
         *_config_file(settings),
+        *_logs(settings),
         *_entry_points(settings, installed),
         *_otlp(settings, installed),
         *_allow_list(settings, installed),
@@ -33,6 +34,11 @@ def _config_file(settings: Settings) -> Iterator[Problem]:
             "OTEL_CONFIG_FILE",
             "otelc2c does not read the file; what OTEL_* and OTELC2C_* variables say is used",
         )
+
+
+def _logs(settings: Settings) -> Iterator[Problem]:
+    if settings.logs_exporters:
+        yield Problem("OTEL_LOGS_EXPORTER", "otelc2c sends no logs")
 
 
 def _entry_points(settings: Settings, installed: Installed) -> Iterator[Problem]:

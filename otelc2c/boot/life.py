@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from otelc2c import guard
+from otelc2c.boot import arbiter
 from otelc2c.boot.relay import RelayStarter
 from otelc2c.record import folder as folders
 from otelc2c.record.folder import Folder
@@ -39,7 +40,6 @@ class Life:
         self._settings = settings
         self._environ = environ
         self._pid = os.getpid()
-        self._in_child: list[Callable[[], None]] = []
         self._at_end: list[Callable[[], object]] = []
         self.problem = ""
         self.folder: Folder | None = None
@@ -70,7 +70,8 @@ class Life:
         if folder is not None:
             self.relay = RelayStarter(folder, self._settings, self._environ)
             self.relay.ensure()
-        os.register_at_fork(after_in_child=self._forked, after_in_parent=self._after_fork)
+            arbiter.watch(self._look_after_relay)
+        os.register_at_fork(after_in_child=self._forked, after_in_parent=self._look_after_relay)
         atexit.register(self._end)
 
     def _join(self, resource: Mapping[str, Any]) -> Folder | None:
@@ -115,10 +116,6 @@ class Life:
         """Have the relay send what was written so far, within `timeout` seconds."""
         return self.relay is not None and bool(self.relay.finish(timeout))
 
-    def in_child(self, do: Callable[[], None]) -> None:
-        """Have `do` called in every child after a fork, once the child has its own files."""
-        self._in_child.append(do)
-
     def at_end(self, do: Callable[[], object]) -> None:
         """Have `do` called when a process ends in good order, before its last numbers count."""
         self._at_end.append(do)
@@ -130,10 +127,8 @@ class Life:
         self.recorder.restart()
         if self.relay is not None:
             self.relay.forget()
-        for do in self._in_child:
-            do()
 
-    def _after_fork(self) -> None:
+    def _look_after_relay(self) -> None:
         if self.relay is not None and os.getpid() == self._pid:
             self.relay.ensure()
 

@@ -130,7 +130,6 @@ R_HEAD: Final = 10
 RECORD_PAD: Final = 0
 RECORD_SPAN: Final = 1
 """Payload: OTLP `Span` messages in protobuf's wire format, each as field `spans` of a `ScopeSpans`."""
-RECORD_STATSD: Final = 2
 
 COMMIT_SHIFT: Final = 16
 COMMIT_WORDS_MASK: Final = 0xFFFF
@@ -142,4 +141,3 @@ INFO_SCOPE_SHIFT: Final = 40
 INFO_SCOPE_MASK: Final = 0xFFFF
 INFO_ITEMS_SHIFT: Final = 32
 INFO_ITEMS_MASK: Final = 0xFF
-INFO_BYTES_MASK: Final = 0xFFFF_FFFF

@@ -19,7 +19,10 @@ FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 LIVED = 1.0
 """Seconds; a relay that lived shorter makes the next pause twice as long."""
-IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGUSR1)
+IGNORED = (
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGALRM),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU),
+)
 """A server's signals, and those of its terminal, are not for the relay: it ends when the pod does."""
 
 # gunicorn 23 ends when any child of its process exits with 3 or 4, so only these two are used.

@@ -70,7 +70,7 @@ class PodOptions:
     exit_timeout: float = option(
         "OTELC2C_EXIT_TIMEOUT",
         syntax=parsers.seconds(0.0, 300.0),
-        default=3.0,
+        default=2.0,
         says="Seconds that the end of the server waits for what is not delivered yet.",
     )
     backlog_bytes: int = option(
@@ -79,6 +79,13 @@ class PodOptions:
         default=64 << 20,
         says="Space that undelivered spans of ended workers may take.",
         unset="64 MiB",
+    )
+    logs_exporters: tuple[str, ...] = option(
+        "OTEL_LOGS_EXPORTER",
+        syntax=parsers.names(none=True),
+        default=(),
+        says="Not read: otelc2c sends no logs, and says so at start where another value than `none` is set.",
+        unset="`none`",
     )
     distro: str | None = option(
         "OTEL_PYTHON_DISTRO",

@@ -29,6 +29,7 @@ def hooks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     """What would be called at the end of the process; forks of the tests are left alone."""
     ends: list[object] = []
     monkeypatch.setattr("os.register_at_fork", lambda **_: None)
+    monkeypatch.setattr("otelc2c.boot.arbiter.watch", lambda ensure: None)
     monkeypatch.setattr("atexit.register", ends.append)
     yield ends
     for end in ends:

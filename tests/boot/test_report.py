@@ -100,6 +100,7 @@ def test_exporters_of_others_are_named_with_their_package() -> None:
             "/otel.yaml",
             "otelc2c does not read the file; what OTEL_* and OTELC2C_* variables say",
         ),
+        ("OTEL_LOGS_EXPORTER", "otlp", "otelc2c sends no logs"),
         ("OTEL_PYTHON_DISTRO", "x", "'x' is not installed (there are none)"),
         ("OTEL_PYTHON_CONFIGURATOR", "x", "'x' is not installed (there are none)"),
         ("OTELC2C_RELAY", "x", "must be one of"),

@@ -100,7 +100,7 @@ def main() -> None:
     """Serve by a server that is one process."""
     port, server = int(sys.argv[1]), sys.argv[2]
     if server == "waitress":
-        import waitress  # type: ignore[import-untyped]  # noqa: PLC0415 - only where it serves
+        import waitress  # type: ignore[import-untyped]
 
         waitress.serve(make_application(), host="127.0.0.1", port=port, threads=4)
     else:

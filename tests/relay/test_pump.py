@@ -11,7 +11,7 @@ import pytest
 
 from otelc2c import catalog, guard
 from otelc2c.record import wire
-from otelc2c.record.layout import HEADER_BYTES, R_SENT, R_TAIL, RECORD_SPAN, RECORD_STATSD, WORD
+from otelc2c.record.layout import HEADER_BYTES, R_SENT, R_TAIL, RECORD_SPAN, WORD
 from otelc2c.record.points import Scope
 from otelc2c.record.ring import RingWriter
 from otelc2c.record.ring_reader import RingReader
@@ -22,6 +22,9 @@ from otelc2c.relay.state import Component, State
 from tests.sink import Sink, spans_of
 
 RING_WORDS = 8192
+
+OTHER_KIND = 2
+"""A record that is no span: the layout has room for others."""
 
 
 class FakeWorker:
@@ -321,7 +324,7 @@ def test_records_that_are_no_spans_are_passed_by(clock: Clock) -> None:
     """Lines for others in the same ring do not reach an exporter, and do not stay."""
     rings, exporter = FakeRings("a"), FakeExporter()
     worker = rings.present[0]
-    assert worker.writer.write(RECORD_STATSD, 0, b"line")
+    assert worker.writer.write(OTHER_KIND, 0, b"line")
     moved(SpanPump(rings, [exporter], State(), clock=clock))
     assert exporter.batches == []
     assert worker.ring is not None

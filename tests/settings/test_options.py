@@ -86,6 +86,8 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("OTEL_PYTHON_CONFIGURATOR", "otelc2c", "configurator", "otelc2c"),
     ("OTELC2C_RELAY", "thread", "relay", "thread"),
     ("OTELC2C_EXIT_TIMEOUT", "0", "exit_timeout", 0.0),
+    ("OTEL_LOGS_EXPORTER", "otlp", "logs_exporters", ("otlp",)),
+    ("OTEL_LOGS_EXPORTER", "none", "logs_exporters", ()),
     ("OTELC2C_BACKLOG_BYTES", "2 MiB", "backlog_bytes", 2 << 20),
     ("OTELC2C_BACKLOG_BYTES", "1024", "backlog_bytes", 1024),
 ]  # fmt: skip
@@ -128,7 +130,7 @@ DEFAULTS: dict[str, Any] = {
     "response_headers": ("X-Request-ID",),
     "redacted_query": QueryPolicy(),
     "relay": "process",
-    "exit_timeout": 3.0,
+    "exit_timeout": 2.0,
     "observe_interval": 5.0,
     "backlog_bytes": 64 * 1024 * 1024,
 }
