@@ -188,6 +188,16 @@ class SpanAttributes:
         """The attributes of one request. May raise where the environ is none."""
         get = environ.get
         raw = get("RAW_URI")
+        try:
+            # What gunicorn gives, by the shorter way to ask a dictionary.
+            if raw and raw[0] == "/" and (host := environ["HTTP_HOST"]):
+                return (
+                    self._targets[raw]
+                    + self._servers[host, environ["wsgi.url_scheme"], get("HTTP_USER_AGENT")]
+                    + self._clients[environ["REMOTE_ADDR"], environ["REMOTE_PORT"]]
+                )
+        except KeyError:
+            pass  # another server, or a socket without addresses
         found = self._targets[raw] if raw and raw[0] == "/" else self._target(*target(environ))
         host = get("HTTP_HOST") or f"{get('SERVER_NAME', '')}:{get('SERVER_PORT', '')}"
         return (

@@ -108,7 +108,7 @@ class Operation:
             cell.record(seconds)
             if self._exemplars and span.sampled and (now := end_ns + span.clock) >= cell.exemplar_due:
                 cell.exemplar(seconds, now, span.trace_id, span.span_id)
-            span.close(end_ns, self._shapes[name] if kind is None else self._failed[name, kind])
+            span.close(end_ns, None if kind is None else self._failed[name, kind])
         except Exception as failure:
             swallowed(self._where, failure)
 

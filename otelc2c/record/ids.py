@@ -54,7 +54,7 @@ def new_span_id() -> bytes:
 def _drawn(stock: list[bytes], size: int) -> bytes:
     """A new id of `size` bytes; others go into `stock`."""
     # Not from the generator: cutting its one large number into bytes costs as much as many small ones.
-    ids = list(_parts[size](urandom(size * _AT_ONCE)))
+    ids: list[bytes] = list(_parts[size](urandom(size * _AT_ONCE)))
     none = bytes(size)
     if none in ids:
         ids = [one if one != none else none[1:] + b"\x01" for one in ids]

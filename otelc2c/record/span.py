@@ -33,6 +33,7 @@ _logger = logging.getLogger(__name__)
 
 _pack = wire.pack_identity
 _ID, _START, _END = wire.ID, wire.START, wire.END
+_TRACE, _LOCAL, _PARENT = wire.TRACE, wire.FLAGS_LOCAL, wire.PARENT
 
 TOGETHER_NS: Final = 20_000_000
 MOST_TOGETHER: Final = 16
@@ -239,8 +240,12 @@ class Span(trace.Span, LooksReadable):
         """The encoded fields that all children of this span have in common."""
         head = self.child_head
         if not head:
-            state = self.state.to_header() if self.state else ""
-            head = self.child_head = wire.span_head(self.trace_id, self.span_id, False, state)
+            if self.state:
+                head = wire.span_head(self.trace_id, self.span_id, False, self.state.to_header())
+            else:
+                # What `wire.span_head` makes, without the call.
+                head = b"".join((_TRACE, self.trace_id, _LOCAL, _PARENT, self.span_id))
+            self.child_head = head
         return head
 
     def _finish(self, shape: Shape | None, extra: bytes) -> None:
