@@ -141,6 +141,10 @@ def _told(measurer: Measurer, entry: Entry, environ: Environ, around: Any, paren
 def _followed(body: Any, request: Request, environ: Environ) -> Iterable[bytes]:
     request.leave()
     try:
+        span = request.span
+        if type(span) is Span:
+            # A body that is streamed may take long: what has ended by now is sent now.
+            span.wait_no_longer()
         found: Iterable[bytes] = follow(body, request, environ.get("wsgi.file_wrapper"))
     except Exception as error:
         request.finish()

@@ -16,12 +16,14 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import Attributes
 
 from otelc2c import guard
+from otelc2c.context import current_span
 from otelc2c.record.layout import RECORD_SPAN
 from otelc2c.record.limits import Limits, LimitsLike
 from otelc2c.record.pipeline import WHERE, Pipeline, SpanSink, each
 from otelc2c.record.points import Scope
 from otelc2c.record.ring import record_info
 from otelc2c.record.samplers import Inline, from_sdk
+from otelc2c.record.span import Span
 from otelc2c.record.tracer import Tracer
 
 _logger = logging.getLogger(__name__)
@@ -119,7 +121,13 @@ class TracerProvider(trace.TracerProvider):
             self._pipeline.add(span_processor)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flush all processors within the time given together; False if that was not enough."""
+        """Flush all processors within the time given together; False if that was not enough.
+
+        Spans of the current request that wait for its end are written, too.
+        """
+        current = current_span()
+        if type(current) is Span:
+            (current.root or current).wait_no_longer()
         deadline = time.monotonic() + timeout_millis / 1000
         flushed = True
         for processor in self._processors:

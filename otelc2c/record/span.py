@@ -212,9 +212,12 @@ class Span(trace.Span, LooksReadable):
         size = len(message)
         if size < USUAL:
             message = ITEM_HEADS[size] + message
+            full = len(self.waiting) >= MOST_TOGETHER - 1
             # No call stands between the look and the append, so that the end does not miss it.
             if ended_ns < self.until_ns:
                 self.waiting.append(message)
+                if full:
+                    self._release(info)
                 return
         else:
             message = item(message)
@@ -222,16 +225,19 @@ class Span(trace.Span, LooksReadable):
             self._release(info)
         self.pipeline.put(info, message)  # type: ignore[misc]
 
+    def wait_no_longer(self) -> None:
+        """Write what waits for this span's end, and let nothing wait from now on."""
+        self.until_ns = 0
+        if self.waiting:
+            self._release(self.tracer.info)
+
     def _release(self, info: int) -> None:
         """Write what waits for this span's end."""
         waiting, self.waiting = self.waiting, []
         put = self.pipeline.put
         if put is None:
             return
-        more = len(waiting) - 1
-        if more < MOST_TOGETHER:
-            put(info + (more << INFO_ITEMS_SHIFT), b"".join(waiting))
-            return
+        # Threads may have added one more at the same time, so that they are counted here.
         for at in range(0, len(waiting), MOST_TOGETHER):
             part = waiting[at : at + MOST_TOGETHER]
             put(info + (len(part) - 1 << INFO_ITEMS_SHIFT), b"".join(part))

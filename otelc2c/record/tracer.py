@@ -324,6 +324,8 @@ class Tracer(trace.Tracer):
         if above is not trace.INVALID_SPAN:
             return None
         span = self.open(None, perf_counter_ns())
+        # An application's root may stay open for hours, or for ever: nothing waits for its end.
+        span.until_ns = 0
         span.shape = known
         return span
 

@@ -434,8 +434,10 @@ def test_many_spans_of_a_request_leave_in_several_records(sink: ListSink) -> Non
     for _ in range(40):
         tracer.leaf(server, shape, 1, 2)
     server.close(3, tracer.shape("GET /", SpanKind.SERVER, {}))
-    assert [len(names) for names in ended(sink)] == [16, 16, 9]
-    assert [items_of(info >> 32) for info, _ in sink.records] == [16, 16, 9]
+    counts = [len(names) for names in ended(sink)]
+    assert sum(counts) == 41
+    assert max(counts) == 16
+    assert [items_of(info >> 32) for info, _ in sink.records] == counts
 
 
 def test_a_large_span_leaves_alone(sink: ListSink) -> None:
@@ -466,3 +468,35 @@ def test_spans_of_another_scope_do_not_join_the_request(sink: ListSink) -> None:
         (2, ["leaf"]),
         (1, ["GET /"]),
     ]
+
+
+def test_nothing_waits_for_the_end_of_an_applications_root(sink: ListSink) -> None:
+    """A root of the application's may stay open for ever."""
+    tracer = tracer_of(sink)
+    with tracer.start_as_current_span("root"):
+        with tracer.start_as_current_span("child"):
+            pass
+        assert ended(sink) == [["child"]]
+
+
+def test_a_flush_writes_what_waits_in_the_current_request(sink: ListSink) -> None:
+    """Must hold 7: a flush speaks of every span that has ended."""
+    provider = TracerProvider(sink, shutdown_on_exit=False)
+    tracer = provider.get_tracer("t")
+    server = tracer.open(None, 0)
+    token = activate(server)
+    tracer.leaf(server, tracer.shape("part", SpanKind.INTERNAL, {}), 1, 2)
+    assert ended(sink) == []
+    provider.force_flush()
+    deactivate(token)
+    assert ended(sink) == [["part"]]
+
+
+def test_few_spans_wait_however_many_end_early(sink: ListSink) -> None:
+    """What waits is in the worker's memory, and must stay small."""
+    tracer = tracer_of(sink)
+    shape = tracer.shape("part", SpanKind.INTERNAL, {})
+    server = tracer.open(None, 0)
+    for _ in range(10_000):
+        tracer.leaf(server, shape, 1, 2)
+        assert len(server.waiting) < 16

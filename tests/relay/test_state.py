@@ -21,7 +21,15 @@ class FakeFiles:
         self.backlog_dropped = 4
         self.living = 3
         self.backlog_bytes = 5
-        self._counted = {"full": 10, "large": 20, "holes": 30, "lost": 40, "guarded": 50, "folded": 60, **counted}
+        self._counted = {
+            "full": 10,
+            "large": 20,
+            "holes": 30,
+            "lost": 40,
+            "guarded": 50,
+            "folded": 60,
+            **counted,
+        }
 
     def counted(self, kind: str) -> int:
         """As the files' headers say."""
