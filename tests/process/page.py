@@ -62,7 +62,11 @@ class Page:
         return found
 
     def requests(self) -> Counter[Request]:
-        """How many requests were counted, by route, method and status."""
+        """How many requests were counted, by route, method and status.
+
+        The page is there some tenths of a second after its server, which may have answered by then.
+        """
+        until(self.ready, 10, "the page answers")
         return requests_of(self.samples())
 
     def total(self, name: str, **labels: str) -> float:
