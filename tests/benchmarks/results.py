@@ -58,8 +58,8 @@ def whole_requests(counted: Sequence[Counted]) -> str:
             part = f"{ratio:.3f}"
             goal = f"{verdict(ratio, case.limit)} (at most {case.limit})"
         shown = f"{one.total / 1e3:,.0f}", f"{added / 1e3:+,.1f}", f"{one.flush / 1e3:,.1f}"
-        rows.append((case.name, *shown, f"{one.spread:.1%}", part, goal))
-    head = ("JSON hello", "k a request", "added k", "of it flush", "spread", "of the peer's", "goal")
+        rows.append((case.name, *shown, f"{one.spread:.1%}", f"{one.spans:g}", part, goal))
+    head = ("JSON hello", "k a request", "added k", "of it flush", "spread", "spans", "of the peer's", "goal")
     return (
         "## A request\n\nThousand user-space instructions a request, by valgrind; what the relay does for it "
         "(reading, encoding, sending spans, and metrics once a round) is counted in.\n\n" + table(head, rows)

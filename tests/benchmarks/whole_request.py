@@ -17,8 +17,8 @@ class Counted(NamedTuple):
     rounds: Sequence[float]
     requests: float
     flush: float
-    spans: int
-    """How many spans the receiver got, warm-up included."""
+    spans: float
+    """Spans a request that the receiver got."""
 
     @property
     def total(self) -> float:
@@ -41,7 +41,8 @@ def count_case(folder: Path, case: Case, rounds: int, requests: int) -> Counted:
             (case.who, str(rounds), str(requests)),
             environ(case, at.address),
         )
-        spans = len(at.spans())
+        # The warm-up's are there, too.
+        spans = len(at.spans()) / requests / (rounds + 1)
     inside = [marks[f"requests-{number}"] / requests for number in range(rounds)]
     flushes = [marks[f"flush-{number}"] / requests for number in range(rounds)]
     return Counted(
