@@ -30,6 +30,7 @@ class Page:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self._answered = False
 
     def text(self) -> str:
         """One scrape. Raises OSError where nobody answers, AssertionError for another status than 200."""
@@ -51,7 +52,13 @@ class Page:
             return False
 
     def samples(self) -> Samples:
-        """One scrape as numbers by name and labels."""
+        """One scrape as numbers by name and labels.
+
+        The first one waits until the page is there, because a server may take requests before.
+        """
+        if not self._answered:
+            until(self.ready, 5, "the page answers")
+            self._answered = True
         found: dict[tuple[str, Labels], float] = {}
         for family in text_string_to_metric_families(self.text()):
             for sample in family.samples:
