@@ -85,7 +85,9 @@ def speed(folder: Path) -> str:
     page = folder / RESULTS
     if not page.exists():
         raise NoSection(f"there is no {RESULTS}: run `make bench`")
-    return page.read_text()
+    _title, _, rest = page.read_text().partition("\n")
+    # Its sections stand one level lower here.
+    return re.sub(r"^(#+ )", r"#\1", rest, flags=re.MULTILINE).strip()
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -45,8 +45,8 @@ def test_figures_come_from_the_page_of_the_benchmarks_or_are_missed(tmp_path: Pa
     with pytest.raises(NoSection, match="make bench"):
         sections(tmp_path)["speed"]()
     (tmp_path / "tests/benchmarks").mkdir(parents=True)
-    (tmp_path / "tests/benchmarks/results.md").write_text("figures")
-    assert sections(tmp_path)["speed"]() == "figures"
+    (tmp_path / "tests/benchmarks/results.md").write_text("# Speed\n\n## A scrape\n\nfigures\n")
+    assert sections(tmp_path)["speed"]() == "### A scrape\n\nfigures"
 
 
 def test_the_command_rewrites_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
