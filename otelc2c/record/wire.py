@@ -35,8 +35,6 @@ _LINK_REMOTE: Final = b"\x35\x00\x03\x00\x00"
 
 pack_identity = struct.Struct("<2s8sBQBQ").pack
 """`span_identity` without the call: takes ID, the span id, START, the start, END, the end."""
-pack_new_identity = struct.Struct("<2sQBQBQ").pack
-"""The same with a new span id, given as 64 random bits."""
 ID: Final = b"\x12\x08"
 START: Final = 0x39
 END: Final = 0x41
