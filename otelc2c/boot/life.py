@@ -5,7 +5,6 @@ needs is done by the hooks that Python runs around it.
 """
 
 import atexit
-import json
 import os
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -80,20 +79,17 @@ class Life:
             return None
         folder = Folder(path)
         try:
-            with open(folder.resource, encoding="utf-8") as file:
-                theirs = json.load(file)["attributes"]
+            theirs, _ = folder.read_resource()
         except PermissionError:
             self._say(f"process {os.getpid()} runs as another user than its pod and has no telemetry")
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None  # that pod is gone
         if any(theirs.get(key) != resource.get(key) for key in IDENTITY):
             return None  # a service of its own, started by another one
         if not folder.join():
             return None
-        self.resource = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in theirs.items()
-        }
+        self.resource = theirs
         return folder
 
     def _create(self, resource: Mapping[str, Any], schema_url: str) -> Folder | None:
@@ -103,8 +99,7 @@ class Life:
         needed = CHUNK_BYTES + HEADER_BYTES + ring_bytes(self._settings.bsp_max_queue_size)
         try:
             folder = folders.create(self.parents, needed)
-            with open(folder.resource, "x", encoding="utf-8") as file:
-                json.dump({"attributes": dict(resource), "schema_url": schema_url}, file, default=str)
+            folder.write_resource(resource, schema_url)
         except OSError as error:
             self._say(f"no telemetry: no folder can be made ({error})")
             return None

@@ -6,12 +6,14 @@ shared lock on `alive`; when nobody does, the pod is over.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from otelc2c.record import files
 
@@ -50,7 +52,7 @@ class Folder:
 
     @property
     def resource(self) -> str:
-        """The pod's resource, an OTLP message."""
+        """The pod's resource: see `write_resource`."""
         return self._file("resource")
 
     @property
@@ -65,6 +67,25 @@ class Folder:
 
     def _file(self, name: str) -> str:
         return f"{self.path}/{name}"
+
+    def write_resource(self, attributes: Mapping[str, Any], schema_url: str) -> None:
+        """Say what the pod is, once. Raises OSError."""
+        with open(self.resource, "x", encoding="utf-8") as file:
+            json.dump({"attributes": dict(attributes), "schema_url": schema_url}, file, default=str)
+
+    def read_resource(self) -> tuple[dict[str, Any], str]:
+        """Attributes and schema URL as `write_resource` got them.
+
+        Raises OSError where they are gone or another user's, ValueError, KeyError, TypeError,
+        AttributeError where they are no such thing.
+        """
+        with open(self.resource, encoding="utf-8") as file:
+            content = json.load(file)
+        attributes = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in content["attributes"].items()
+        }
+        return attributes, content.get("schema_url", "")
 
     def lock_of(self, name: str) -> str:
         """The file that is locked while the process called `name` lives."""

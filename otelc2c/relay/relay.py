@@ -5,7 +5,6 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from otelc2c import catalog, guard
 from otelc2c.record import wire
@@ -33,7 +32,7 @@ class Relay:
         """Work for `folder`. `site` is where packages are that exporters of others need."""
         self._folder = folder
         self._settings = settings
-        self._resource, schema_url = _read_resource(folder)
+        self._resource, schema_url = folder.read_resource()
         self._started_ns = int(os.stat(folder.alive).st_mtime_ns)
         self.pod = Pod(folder, settings.cardinality_limit, settings.backlog_bytes)
         self.state = State()
@@ -55,7 +54,6 @@ class Relay:
         if "prometheus" in settings.metrics_exporters:
             self.page = Page(settings.prometheus_host, settings.prometheus_port, self._scraped)
         self._control = Control(folder.control, self.flush)
-        self._ending = threading.Lock()
         self._page_missing = False
 
     # -- the numbers -----------------------------------------------------------------------
@@ -172,17 +170,6 @@ class Relay:
                 left += worker.ring.take(1 << 40, 1 << 40).number
         if left:
             guard.say(f"{left} spans could not be delivered before the end and are lost")
-
-
-def _read_resource(folder: Folder) -> tuple[dict[str, Any], str]:
-    """The pod's resource, as the process that made the folder wrote it. Raises OSError, ValueError."""
-    with open(folder.resource, encoding="utf-8") as file:
-        content = json.load(file)
-    attributes = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in content["attributes"].items()
-    }
-    return attributes, content.get("schema_url", "")
 
 
 def write_whole(path: str, content: str) -> None:
