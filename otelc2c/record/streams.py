@@ -10,7 +10,7 @@ import os
 from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from otelc2c.record.attribute_sets import SetKey, clean, key_of
 from otelc2c.record.cells import HistogramCell, LastCell, Store, SumCell
@@ -42,19 +42,6 @@ class _Registration:
 
 _registration: Final = _Registration()
 os.register_at_fork(after_in_child=_registration.renew)
-
-
-class Sink(Protocol):
-    """What an instrument writes one value to: a cell, or several behind one face."""
-
-    def add(self, value: int | float) -> None:
-        """Take a value of a counter."""
-
-    def set(self, value: int | float) -> None:
-        """Take a value of a gauge."""
-
-    def record(self, value: float) -> None:
-        """Take a value of a histogram."""
 
 
 def verb_of(kind: str) -> Verb:
