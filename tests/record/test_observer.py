@@ -50,9 +50,17 @@ def told(store: Store) -> dict[str, Any]:
     return {family.instrument.name: family.points[0].value for family in families_of(store)}
 
 
-def threads() -> list[threading.Thread]:
-    """The observers' threads that are alive."""
-    return [thread for thread in threading.enumerate() if thread.name == "otelc2c-observer"]
+@pytest.fixture
+def threads() -> Callable[[], int]:
+    """Counts the observers' threads that began in this test; those of another test may end meanwhile."""
+    before = set(threading.enumerate())
+
+    def began() -> int:
+        return sum(
+            thread.name == "otelc2c-observer" for thread in threading.enumerate() if thread not in before
+        )
+
+    return began
 
 
 class Callback:
@@ -70,16 +78,15 @@ class Callback:
 
 
 def test_there_is_no_thread_until_an_asynchronous_instrument_is_registered(
-    make: Callable[..., MeterProvider],
+    make: Callable[..., MeterProvider], threads: Callable[[], int]
 ) -> None:
     """And then one, however many instruments there are (must hold 11)."""
-    before = len(threads())
     meter = make().get_meter("m")
     meter.create_counter("c").add(1)
-    assert len(threads()) == before
+    assert threads() == 0
     meter.create_observable_gauge("g", [Callback()])
     meter.create_observable_counter("o", [Callback()])
-    assert len(threads()) == before + 1
+    assert threads() == 1
 
 
 def test_callbacks_are_asked_at_the_interval(make: Callable[..., MeterProvider], store: Store) -> None:
@@ -104,15 +111,16 @@ def test_the_same_instrument_twice_is_asked_once(make: Callable[..., MeterProvid
     assert callback.asked == 1
 
 
-def test_the_end_looks_a_last_time(make: Callable[..., MeterProvider], store: Store) -> None:
+def test_the_end_looks_a_last_time(
+    make: Callable[..., MeterProvider], store: Store, threads: Callable[[], int]
+) -> None:
     """And leaves no thread."""
-    before = threads()
     callback = Callback()
     provider = make()
     provider.get_meter("m").create_observable_gauge("g", [callback])
     provider.shutdown()
     assert told(store) == {"g": 1}
-    assert threads() == before
+    assert threads() == 0
     assert not provider.observer.observe_now()
 
 
