@@ -10,6 +10,7 @@ from opentelemetry.trace import StatusCode
 
 from otelc2c import context
 from otelc2c.guard import swallowed
+from otelc2c.measure.answers import answered
 from otelc2c.measure.failures import error_type, message_of, record
 from otelc2c.measure.http import Where, status_code
 from otelc2c.measure.measurer import Entry, Measurer, installed
@@ -154,9 +155,9 @@ class Request:
     # -- the end -----------------------------------------------------------------------------
 
     def failed(self, error: BaseException) -> None:
-        """End with what the application let pass. Servers answer 500 while nothing has been sent."""
+        """End with what the application let pass, and the status that the server gives it."""
         if not self.written:
-            self.status = "500" if isinstance(error, Exception) else None
+            self.status = answered(error, self.environ)
         self.finish(error)
 
     def given_up(self) -> None:

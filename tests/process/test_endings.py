@@ -3,6 +3,9 @@ long (must hold 9): T9, T10, F-22.
 """
 
 import signal
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -100,6 +103,41 @@ def test_max_requests_loses_no_span(tmp_path: Path, page_port: int, receiver: Re
         received = receiver.numbers()
     assert ledger.numbers() <= received.keys()
     assert max(received.values()) == 1
+
+
+def status_of(port: int, path: str) -> int:
+    """The status of one answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=15) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code
+
+
+def test_a_worker_that_is_aborted_tells_the_status_that_was_sent(
+    tmp_path: Path, page_port: int, receiver: Receiver
+) -> None:
+    """gunicorn's timeout is a SIGABRT, which ends the request by SystemExit and answers it with 500."""
+    with (
+        gunicorn(tmp_path, telemetry(page_port, receiver.address), workers=1) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        (worker,) = server.wait_workers(1)
+        answer = pool.submit(status_of, server.port, "/slow?seconds=30")
+        until(lambda: server.page.total("http_server_active_requests") == 1, 10, "the request runs")
+        kill(worker, signal.SIGABRT)
+        sent = str(answer.result(15))
+        until(lambda: server.workers() not in ([], [worker]), 10, "another worker")
+        labels = {"http_response_status_code": sent, "error_type": "SystemExit"}
+        counted = server.page.total("http_server_request_duration_seconds_count", **labels)
+        server.end()
+        (span,) = [one.span for one in receiver.spans() if one.span.kind == one.span.SPAN_KIND_SERVER]
+    found = {item.key: item.value for item in span.attributes}
+    assert sent == "500"
+    assert counted == 1
+    assert found["http.response.status_code"].int_value == 500
+    assert found["error.type"].string_value == "SystemExit"
 
 
 @pytest.mark.parametrize("behaviour", ["frozen", "refusing", "slow", "absent"])
