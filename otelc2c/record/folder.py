@@ -23,8 +23,11 @@ STALE_SECONDS = 60.0
 
 
 def default_parents() -> tuple[str, ...]:
-    """Where a pod's folder may be made, best first."""
-    return ("/dev/shm", tempfile.gettempdir())  # noqa: S108 - the folder itself is private
+    """Where a pod's folder may be made, best first; in a read-only file system shared memory alone."""
+    try:
+        return ("/dev/shm", tempfile.gettempdir())  # noqa: S108 - the folder itself is private
+    except FileNotFoundError:
+        return ("/dev/shm",)  # noqa: S108 - the same
 
 
 class Folder:

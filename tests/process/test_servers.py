@@ -1,10 +1,7 @@
-"""Servers and places that differ: preload, users, single processes, subprocesses, folders without room."""
+"""Servers that differ: preload, users, single processes, subprocesses, no folder, everything off."""
 
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,10 +9,10 @@ import pytest
 from tests.process.ledger import HELLO, Client
 from tests.process.page import Page
 from tests.process.receiver import Receiver
-from tests.process.server import APPLICATION, BIN, Server, free_port, gunicorn, telemetry
+from tests.process.server import BIN, Server, free_port, gunicorn, telemetry
 from tests.process.waiting import steady, until
 
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user or mount")
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 NOBODY = ("--user", "nobody", "--group", "nogroup", "-c", "python:tests.process.early")
 NO_PAGE = "no metrics page"
 CHILD = HELLO._replace(path="/child", counted=HELLO.counted._replace(route="/child"))
@@ -140,65 +137,6 @@ def test_a_pod_is_one_instance(tmp_path: Path, page_port: int, receiver: Receive
         receiver.wait_numbers(ledger.numbers())
     resources = {one.resource.SerializeToString(deterministic=True) for one in receiver.spans()}
     assert len(resources) == 1
-
-
-def in_namespace(mounting: str, command: Sequence[str]) -> list[str]:
-    """`command` where `mounting`, shell commands, was done before, seen by nobody else."""
-    return ["unshare", "--mount", "sh", "-c", f'{mounting}; exec "$@"', "sh", *command]
-
-
-def can_mount() -> bool:
-    """Whether this user may make mounts of its own."""
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        return False
-    tried = in_namespace("mount -t tmpfs none /mnt || exit 1", ["true"])
-    return subprocess.run(tried, capture_output=True, check=False).returncode == 0
-
-
-def server_in(mounting: str, folder: Path, variables: dict[str, str], workers: int = 2) -> Server:
-    """A gunicorn under the launcher, in mounts of its own."""
-    port = free_port()
-    command = [
-        *(str(BIN / "opentelemetry-instrument"), str(BIN / "gunicorn"), "--no-control-socket"),
-        *("--bind", f"127.0.0.1:{port}", "--workers", str(workers), APPLICATION),
-    ]
-    return Server(in_namespace(mounting, command), folder, variables, port=port, launcher=False)
-
-
-@pytest.mark.skipif(not can_mount(), reason="needs mounts of its own")
-@pytest.mark.parametrize(
-    "mounting",
-    [
-        "umount /dev/shm; mount -o bind,ro /dev /dev",
-        "mount -t tmpfs -o size=64m none /dev/shm",
-        "mount -t tmpfs -o size=64k none /dev/shm",
-    ],
-    ids=["absent", "64 MB", "full"],
-)
-def test_dev_shm_absent_small_or_full(
-    tmp_path: Path, page_port: int, receiver: Receiver, mounting: str
-) -> None:
-    with server_in(mounting, tmp_path, telemetry(page_port, receiver.address)) as server:
-        ledger = Client(server.port).send(60)
-        assert len(ledger.answers) == 60
-        assert server.page.requests() == ledger.counted()
-        received = receiver.wait_numbers(ledger.numbers())
-        assert set(received) == ledger.numbers()
-
-
-@pytest.mark.skipif(not can_mount(), reason="needs mounts of its own")
-def test_a_folder_that_fills_up_while_running_breaks_no_answer(tmp_path: Path, page_port: int) -> None:
-    """Room for two workers, and then for no more: those that come later say so, and answer (T54)."""
-    room = tmp_path / "room"
-    room.mkdir()
-    mounting = f"mount -t tmpfs -o size=4m none {room}"
-    variables = telemetry(page_port, OTELC2C_FOLDER=str(room))
-    with server_in(mounting, tmp_path, variables, workers=12) as server:
-        server.wait_workers(12)
-        ledger = Client(server.port).send(200)
-        assert len(ledger.answers) == 200
-        assert all(answer.status == int(answer.asked.counted.status) for answer in ledger.answers)
-        assert server.page.ready()
 
 
 def test_no_folder_at_all_leaves_the_application_running(tmp_path: Path, page_port: int) -> None:

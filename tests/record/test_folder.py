@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def test_the_next_parent_is_tried_where_one_has_no_room(
     assert made.path.startswith(str(tmp_path / "large"))
     assert os.listdir(tmp_path / "small") == []
     made.leave()
+
+
+def test_where_nothing_temporary_can_be_written_shared_memory_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """relay 6: a read-only root file system has no folder for temporary files."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    assert folder.default_parents() == ("/dev/shm", tempfile.gettempdir())
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    assert folder.default_parents() == ("/dev/shm",)
 
 
 def test_without_any_parent_each_reason_is_named(tmp_path: Path) -> None:
