@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from opentelemetry.trace import Span, Status, StatusCode
 
 from otelc2c.context import Activation, activate, deactivate
+from otelc2c.guard import swallowed
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -47,6 +48,9 @@ class CurrentSpan:
                     span.record_exception(error)
                 if self._set_status:
                     span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        except Exception as failure:
+            # What cannot be told of the application's exception must not take its place.
+            swallowed("span", failure)
         finally:
             if self._end_on_exit:
                 span.end()

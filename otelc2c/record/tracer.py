@@ -286,27 +286,35 @@ class Tracer(trace.Tracer):
         start_time: int | None = None,
         record_exception: bool = True,
         set_status_on_exception: bool = True,
-    ) -> Span:
-        """Begin a span as OpenTelemetry's API says; `start_time` is in Unix nanoseconds."""
-        above = current_span() if context is None else get_current_span(context)
-        if self.pipeline.ours:
-            light = self._start_light(above, name, kind)
-            if light is not None:
-                if start_time is not None:
-                    light.started_ns = start_time
-                if light.recording and (
-                    attributes or links or not (record_exception and set_status_on_exception)
-                ):
-                    details = light.with_details()
-                    details.fill(attributes or {}, links or ())
-                    details.on_exception = (record_exception, set_status_on_exception)
-                return light
-        clock = above.clock if type(above) is Span else clock_now()
-        started_ns = perf_counter_ns() + clock if start_time is None else start_time
-        span = self._begin(above, clock, started_ns, name, kind, attributes or {}, links or (), context)
-        if span.details is not None:
-            span.details.on_exception = (record_exception, set_status_on_exception)
-        return span
+    ) -> trace.Span:
+        """Begin a span as OpenTelemetry's API says; `start_time` is in Unix nanoseconds.
+
+        Never raises: where a span cannot be made, what is returned records nothing and keeps the
+        parent's context, so that what begins below it goes to the span above.
+        """
+        try:
+            above = current_span() if context is None else get_current_span(context)
+            if self.pipeline.ours:
+                light = self._start_light(above, name, kind)
+                if light is not None:
+                    if start_time is not None:
+                        light.started_ns = start_time
+                    if light.recording and (
+                        attributes or links or not (record_exception and set_status_on_exception)
+                    ):
+                        details = light.with_details()
+                        details.fill(attributes or {}, links or ())
+                        details.on_exception = (record_exception, set_status_on_exception)
+                    return light
+            clock = above.clock if type(above) is Span else clock_now()
+            started_ns = perf_counter_ns() + clock if start_time is None else start_time
+            span = self._begin(above, clock, started_ns, name, kind, attributes or {}, links or (), context)
+            if span.details is not None:
+                span.details.on_exception = (record_exception, set_status_on_exception)
+            return span
+        except Exception as error:
+            guard.swallowed("span", error)
+            return _instead(context)
 
     def _start_light(self, above: trace.Span, name: str, kind: SpanKind) -> Span | None:
         """Begin a root, or a span below one of ours, now; None where that is not what is asked for.
@@ -343,12 +351,20 @@ class Tracer(trace.Tracer):
     ) -> CurrentSpan:
         """A context manager and decorator that begins a span, makes it current, and ends it."""
 
-        def begin() -> Span:
+        def begin() -> trace.Span:
             return self.start_span(
                 name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
             )
 
         return CurrentSpan(begin, record_exception, set_status_on_exception, end_on_exit)
+
+
+def _instead(context: Context | None) -> trace.Span:
+    """What an application gets for a span that could not be made."""
+    try:
+        return trace.NonRecordingSpan(get_current_span(context).get_span_context())
+    except Exception:
+        return trace.INVALID_SPAN
 
 
 def _beyond(shape: Shape, attributes: Mapping[str, Any]) -> Mapping[str, Any]:

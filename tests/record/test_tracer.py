@@ -356,6 +356,52 @@ def test_what_the_ring_raises_never_reaches_the_application(sink: ListSink) -> N
     assert guard.counts() == {"span": 2}
 
 
+@pytest.mark.parametrize("context", [None, set_span_in_context(NonRecordingSpan(CALLER.context()))])
+@pytest.mark.parametrize("current", [False, True])
+@pytest.mark.parametrize("broken", ["_start_light", "_begin"])
+def test_a_span_that_cannot_be_made_keeps_the_parents_context(
+    sink: ListSink, monkeypatch: pytest.MonkeyPatch, broken: str, current: bool, context: Any
+) -> None:
+    """Hot-path 4: the application goes on, and what it begins below belongs to the span above."""
+
+    def fails(*_args: Any, **_named: Any) -> Any:
+        raise RuntimeError("a failure of ours")
+
+    guard.strict(False)
+    monkeypatch.setattr(guard, "say", lambda _text: True)
+    # A processor makes every span take the long way.
+    tracer = tracer_of(sink, *[Watcher()] * (broken == "_begin"))
+    above = tracer.start_span("above")
+    token = activate(above)
+    with monkeypatch.context() as changed:
+        changed.setattr(tracer, broken, fails)
+        lost = tracer.start_span("lost", context)
+        if current:
+            with tracer.start_as_current_span("lost", context) as lost:
+                changed.undo()
+                tracer.start_span("below").end()
+        lost.set_attribute("a", 1)
+        lost.end()
+    deactivate(token)
+    above.end()
+    given = CALLER.context() if context else above.get_span_context()
+    assert not lost.is_recording()
+    assert lost.get_span_context() == given
+    assert guard.counts() == {"span": 1 + current}
+    assert [span.name for span in sink.spans] == ["below"] * current + ["above"]
+    if current:
+        assert sink.spans[0].parent_span_id == given.span_id.to_bytes(8, "big")
+        assert sink.spans[0].trace_id == given.trace_id.to_bytes(16, "big")
+
+
+def test_a_span_below_a_context_that_cannot_be_read_is_none(sink: ListSink) -> None:
+    """Whatever is given for a context."""
+    guard.strict(False)
+    context: Any = "no context"
+    assert tracer_of(sink).start_span("lost", context) is trace.INVALID_SPAN
+    assert guard.counts() == {"span": 1}
+
+
 def test_get_tracer_without_a_name_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """As by the SDK."""
     with caplog.at_level(logging.ERROR):
