@@ -164,5 +164,7 @@ def test_nothing_set_at_all_makes_ids_and_no_noise(tmp_path: Path, page_port: in
         assert len({answer.request_id for answer in ledger.answers}) == 20
         assert server.end() < 3
         lines = [line for line in server.printed().splitlines() if line.strip()]
-    assert len(lines) == 1, lines
-    assert sys.executable not in lines[0]
+    # The launcher itself names instrumentations that do not know the installed version of a library.
+    ours = [line for line in lines if "so nothing can be instrumented" not in line]
+    assert len(ours) == 1, lines
+    assert sys.executable not in ours[0]
