@@ -15,6 +15,9 @@ SECONDS_HTTP: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.
 """Boundaries that the HTTP conventions name for durations."""
 SECONDS_INSIDE: Final = (0.0005, 0.001, 0.0025, *SECONDS_HTTP)
 """For parts of a request, which are shorter: the same boundaries with three more below."""
+SECONDS_DB: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+"""Boundaries that the database conventions name for durations."""
+COUNTS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 
 class Metric(NamedTuple):
@@ -39,8 +42,15 @@ NETWORK_PROTOCOL_VERSION: Final = "network.protocol.version"
 ERROR_TYPE: Final = "error.type"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
+DB_SYSTEM_NAME: Final = "db.system.name"
+DB_OPERATION_NAME: Final = "db.operation.name"
+DB_QUERY_SUMMARY: Final = "db.query.summary"
+DB_NAMESPACE: Final = "db.namespace"
+DB_RESPONSE_STATUS_CODE: Final = "db.response.status_code"
+ENGINE: Final = "otelc2c.engine"
 COMPONENT_NAME: Final = "otel.component.name"
 COMPONENT_TYPE: Final = "otel.component.type"
+OPERATION: Final = "otelc2c.operation"
 RENDERER: Final = "otelc2c.renderer"
 REASON: Final = "otelc2c.reason"
 
@@ -83,6 +93,60 @@ RENDER_DURATION: Final = Metric(
     "Duration of the renderer that made a response.",
     (RENDERER, HTTP_ROUTE, ERROR_TYPE),
     SECONDS_INSIDE,
+)
+
+REQUEST_OPERATIONS: Final = Metric(
+    "otelc2c.request.operations",
+    "histogram",
+    "{operation}",
+    "Statements (sql), commands (redis) and outgoing calls (http) of a request that made any.",
+    (OPERATION, HTTP_ROUTE),
+    COUNTS,
+)
+REQUEST_OPERATION_DURATION: Final = Metric(
+    "otelc2c.request.operation.duration",
+    "histogram",
+    "s",
+    "Time that a request spent in all its operations of one kind together, if it made any.",
+    (OPERATION, HTTP_ROUTE),
+    SECONDS_INSIDE,
+)
+
+# -- operations that another system carries out --------------------------------------------
+
+DB_CLIENT_OPERATION_DURATION: Final = Metric(
+    "db.client.operation.duration",
+    "histogram",
+    "s",
+    "Duration of database client operations.",
+    (
+        DB_SYSTEM_NAME,
+        DB_OPERATION_NAME,
+        DB_QUERY_SUMMARY,
+        DB_NAMESPACE,
+        SERVER_ADDRESS,
+        SERVER_PORT,
+        ENGINE,
+        DB_RESPONSE_STATUS_CODE,
+        ERROR_TYPE,
+    ),
+    SECONDS_DB,
+)
+HTTP_CLIENT_REQUEST_DURATION: Final = Metric(
+    "http.client.request.duration",
+    "histogram",
+    "s",
+    "Duration of HTTP client requests.",
+    (
+        HTTP_REQUEST_METHOD,
+        SERVER_ADDRESS,
+        SERVER_PORT,
+        HTTP_RESPONSE_STATUS_CODE,
+        NETWORK_PROTOCOL_VERSION,
+        URL_SCHEME,
+        ERROR_TYPE,
+    ),
+    SECONDS_HTTP,
 )
 
 # -- the SDK's own state, under the names of the semantic conventions ---------------------

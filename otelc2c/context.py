@@ -7,9 +7,9 @@ and everything goes through the public functions when it is not as known: anothe
 context (`OTEL_PYTHON_CONTEXT`), or another layout.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -84,3 +84,11 @@ def _choose() -> tuple[Callable[[], Span], Callable[[Span], Activation], Callabl
 
 
 current_span, activate, deactivate = _choose()
+
+_known: Final = _variable()
+current_context: Final[Callable[[], Mapping[str, Any]]] = (
+    otel_context.get_current if _known is None else _known.get
+)
+"""OpenTelemetry's current context."""
+SPAN_KEY: Final = _span_key() or ""
+"""Under which key the current context has its span; absent outside of any."""

@@ -24,6 +24,8 @@ from otelc2c.guard import swallowed
 from otelc2c.measure.bodies import follow
 from otelc2c.measure.measurer import Entry, Measurer, installed
 from otelc2c.measure.request import KEY, Environ, Request, StartResponse, new_request
+from otelc2c.measure.totals import KEY as TOTALS
+from otelc2c.measure.totals import NOTHING
 from otelc2c.record import ids
 from otelc2c.record.span import Span
 
@@ -108,6 +110,10 @@ def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) 
         else:
             around = _around(outer)
             span = _told(measurer, entry, environ, around, parent, start_ns)
+            if not measurer.light:
+                # Spans below are another provider's: they cannot lead to the totals of this one.
+                span.totals = NOTHING[:]
+                baggage = Context({**(baggage or {}), TOTALS: span.totals})
         request = new_request(measurer, environ, start_response, entry, span, start_ns, around is not None)
         entry.active.add(1)
         environ[KEY] = request

@@ -4,12 +4,12 @@ import importlib
 import inspect
 import pkgutil
 import re
+from types import ModuleType
 
 import pytest
+from opentelemetry.semconv import metrics as stable_metrics
 from opentelemetry.semconv._incubating import attributes as incubating_attributes
-from opentelemetry.semconv._incubating.metrics import http_metrics as incubating_http
-from opentelemetry.semconv._incubating.metrics import otel_metrics
-from opentelemetry.semconv.metrics import http_metrics as stable_http
+from opentelemetry.semconv._incubating import metrics as incubating_metrics
 
 from otelc2c import catalog
 from otelc2c.catalog import Metric
@@ -33,17 +33,24 @@ def conventions() -> dict[str, tuple[str, str, str]]:
     """Kind, unit and sentence of the conventions' metrics by name; deprecated ones have none."""
     return {
         found["name"]: (_KINDS[found["kind"]], found["unit"], found["sentence"] + ".")
-        for module in (otel_metrics, incubating_http, stable_http)
+        for package in (incubating_metrics, stable_metrics)
+        for module in _modules(package)
         for found in _DOCUMENTED.finditer(inspect.getsource(module))
     }
 
 
+def _modules(package: ModuleType) -> list[ModuleType]:
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+
+
 def _conventional_attributes() -> set[str]:
-    found = set()
-    for module in pkgutil.iter_modules(incubating_attributes.__path__):
-        loaded = importlib.import_module(f"{incubating_attributes.__name__}.{module.name}")
-        found |= {value for value in vars(loaded).values() if isinstance(value, str)}
-    return found
+    return {
+        value
+        for module in _modules(incubating_attributes)
+        for value in vars(module).values()
+        if isinstance(value, str)
+    }
 
 
 @pytest.mark.parametrize("metric", CONVENTIONAL, ids=lambda metric: metric.name)

@@ -1,8 +1,10 @@
 """What measures the requests of a process: made once at start, and installed where hooks look for it."""
 
 import os
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Hashable
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.trace import SpanKind
 
 from otelc2c import catalog
@@ -20,8 +22,10 @@ from otelc2c.measure.http import (
     route_text,
     status_code,
 )
+from otelc2c.measure.leaves import Bounds, Described, Leaves
 from otelc2c.measure.operation import Operation
 from otelc2c.measure.propagation import Propagation
+from otelc2c.measure.totals import RequestTotals
 from otelc2c.record import wire
 from otelc2c.record.api_spans import ApiTracer
 from otelc2c.record.cells import Store
@@ -34,15 +38,19 @@ from otelc2c.settings import Settings
 
 _MOST_OUTCOMES: Final = 2000
 _REQUEST_ID: Final = "X-Request-ID"
+_KeyT = TypeVar("_KeyT", bound=Hashable)
 
 
 class Instruments(NamedTuple):
-    """The metrics of requests and their parts."""
+    """The metrics of requests, their parts, and what they ask of other systems."""
 
     duration: OwnHistogram
     active: OwnUpDownCounter
     view: OwnHistogram
     render: OwnHistogram
+    database: OwnHistogram
+    outgoing: OwnHistogram
+    totals: RequestTotals
 
     @classmethod
     def of(cls, store: Store, limit: int = DEFAULT_LIMIT, views: Views | None = None) -> "Instruments":
@@ -52,6 +60,9 @@ class Instruments(NamedTuple):
             OwnUpDownCounter(store, catalog.HTTP_SERVER_ACTIVE_REQUESTS, limit, views),
             OwnHistogram(store, catalog.VIEW_DURATION, limit, views),
             OwnHistogram(store, catalog.RENDER_DURATION, limit, views),
+            OwnHistogram(store, catalog.DB_CLIENT_OPERATION_DURATION, limit, views),
+            OwnHistogram(store, catalog.HTTP_CLIENT_REQUEST_DURATION, limit, views),
+            RequestTotals(store, limit, views),
         )
 
 
@@ -149,8 +160,30 @@ class Measurer:
         )
         self.request_id: Final = _REQUEST_ID in settings.response_headers
         self.trace_response: Final = "traceresponse" in settings.response_headers
+        self.server_timing: Final = "Server-Timing" in settings.response_headers
+        self.totals: Final = instruments.totals
+        self._settings = settings
         self._same: dict[tuple[str, str, str | None], Entry] = {}
         self.entries: Final[Bounded[tuple[str, str, str], Entry]] = Bounded(self._entry)
+
+    def leaves(
+        self,
+        kind: str,
+        histogram: OwnHistogram,
+        describe: Callable[[_KeyT], Described],
+        *suppressed_by: str,
+    ) -> Leaves[_KeyT]:
+        """Leaves of one kind (see `Leaves`), under the settings of this process."""
+        settings = self._settings
+        return Leaves(
+            self.tracer,
+            histogram,
+            kind,
+            describe,
+            exemplars=settings.exemplar_filter,
+            bounds=Bounds(round(settings.shortest_leaf * 1e9), settings.most_leaves),
+            suppressed_by=(_SUPPRESS_INSTRUMENTATION_KEY, *suppressed_by),
+        )
 
     def _entry(self, key: tuple[str, str, str]) -> Entry:
         method, scheme, protocol = key

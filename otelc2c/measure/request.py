@@ -14,6 +14,7 @@ from otelc2c.measure.answers import answered
 from otelc2c.measure.failures import error_type, message_of, record
 from otelc2c.measure.http import Where, status_code
 from otelc2c.measure.measurer import Entry, Measurer, installed
+from otelc2c.measure.totals import server_timing
 from otelc2c.record import wire
 from otelc2c.record.api_spans import ApiSpan
 from otelc2c.record.span import Span
@@ -112,6 +113,9 @@ class Request:
                 sent = headers
         if measurer.trace_response:
             sent = self._with_trace_response(sent)
+        if measurer.server_timing and type(sent) is list:
+            timing = server_timing(self.span.totals, perf_counter_ns() - self.start_ns)
+            sent = [*sent, ("Server-Timing", timing)]
         if exc_info is None:
             self.server_write = self.server_start(status, sent)
         else:
@@ -203,6 +207,9 @@ class Request:
         seconds = (end_ns - self.start_ns) * 1e-9
         cell.record(seconds)
         span, measurer = self.span, self.measurer
+        totals = span.totals
+        if totals is not None:
+            measurer.totals.record(totals, where, root)
         if (span.recording and span.sampled and measurer.exemplars) or measurer.all_exemplars:
             now_ns = end_ns + span.clock
             if now_ns >= cell.exemplar_due:
@@ -215,6 +222,8 @@ class Request:
         extra = measurer.attributes.encode(self.environ)
         if self.abandoned or self.entry.original or measurer.captured.wanted:
             extra += self._more()
+        if totals is not None:
+            extra += measurer.totals.attributes(totals)
         span.close(end_ns, shape, extra)
 
     def _is_failure(self, exception: BaseException) -> bool:

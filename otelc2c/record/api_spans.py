@@ -35,6 +35,7 @@ class ApiSpan(trace.Span):
         self.sampled = context.trace_flags.sampled
         self.recording = span.is_recording()
         self._first_name = name
+        self.totals: list[int] | None = None
 
     def close(self, end_ns: int, shape: Shape | None = None, extra: bytes = b"") -> None:
         """End the span at `end_ns` of `time.perf_counter_ns`, as `shape` and `extra` say. Never raises."""
@@ -156,12 +157,15 @@ class ApiTracer:
         )
         return ApiSpan(span, clock, shape.name, shape)
 
-    def leaf(self, parent: trace.Span, shape: Shape, start_ns: int, end_ns: int, extra: bytes = b"") -> None:
+    def leaf(self, parent: trace.Span, shape: Shape, start_ns: int, end_ns: int, extra: bytes = b"") -> bytes:
         """See `Tracer.leaf`."""
         try:
-            self.child(parent, start_ns, shape).close(end_ns, shape, extra)
+            span = self.child(parent, start_ns, shape)
+            span.close(end_ns, shape, extra)
+            return span.span_id
         except Exception as error:
             guard.swallowed("span", error)
+            return bytes(8)
 
 
 def _inner(span: trace.Span) -> trace.Span:

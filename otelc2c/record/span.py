@@ -104,6 +104,7 @@ class Span(trace.Span, LooksReadable):
         "span_id",
         "started_ns",
         "state",
+        "totals",
         "trace_id",
         "tracer",
         "until_ns",
@@ -123,12 +124,15 @@ class Span(trace.Span, LooksReadable):
     started_ns: int
     shape: Shape | None
     root: "Span | None"
+    """The first span of this process' part of the trace; None for that one itself."""
     until_ns: int
     waiting: list[bytes]
     ended_ns: int
     child_head: bytes
     details: Details | None
     span_context: SpanContext | None
+    totals: list[int] | None
+    """What was counted below this span, if it is the first: see `otelc2c.measure.totals`."""
 
     if TYPE_CHECKING:
 
@@ -210,18 +214,20 @@ class Span(trace.Span, LooksReadable):
     def write_below(self, info: int, message: bytes, ended_ns: int) -> None:
         """Hand a span below this one, which ended at `ended_ns` in Unix nanoseconds, to the ring."""
         size = len(message)
+        own = self.tracer.info
         if size < USUAL:
             message = ITEM_HEADS[size] + message
             full = len(self.waiting) >= MOST_TOGETHER - 1
             # No call stands between the look and the append, so that the end does not miss it.
-            if ended_ns < self.until_ns:
+            # A record holds spans of one scope, and what waits here is of this span's.
+            if ended_ns < self.until_ns and info == own:
                 self.waiting.append(message)
                 if full:
                     self._release(info)
                 return
         else:
             message = item(message)
-        if self.waiting:
+        if self.waiting and info == own:
             self._release(info)
         self.pipeline.put(info, message)  # type: ignore[misc]
 
@@ -419,7 +425,8 @@ def new_span(
     """A span as it begins. A function, because a call of a class with `__init__` costs three times as much.
 
     `origin` is the parent, or the id alone of a parent with the same flags and trace state.
-    `root` is the span whose end this one's record may wait for (`Span.wait_for_end`).
+    `root` is the first span of this process' part of the trace, if this is another; the record may wait for
+    its end (`Span.wait_for_end`).
     """
     span = Span()
     span.tracer = tracer
@@ -442,6 +449,7 @@ def new_span(
     span.child_head = b""
     span.details = None
     span.span_context = None
+    span.totals = None
     return span
 
 

@@ -130,7 +130,6 @@ class Tracer(trace.Tracer):
         pipeline = self.pipeline
         if type(parent) is Span and parent.pipeline is pipeline and pipeline.ours:
             recording = parent.recording
-            root = parent.root or parent
             try:
                 span_id = _span_ids.pop()
             except IndexError:
@@ -148,13 +147,13 @@ class Tracer(trace.Tracer):
                 parent.clock,
                 start_ns + parent.clock,
                 shape,
-                root if root.tracer is self else None,
+                parent.root or parent,
             )
         clock = parent.clock if type(parent) is Span else clock_now()
         return self._begin_shaped(parent, clock, start_ns, shape, b"")
 
-    def leaf(self, parent: trace.Span, shape: Shape, start_ns: int, end_ns: int, extra: bytes = b"") -> None:
-        """Write a span below `parent` that has ended already and was never current.
+    def leaf(self, parent: trace.Span, shape: Shape, start_ns: int, end_ns: int, extra: bytes = b"") -> bytes:
+        """Write a span below `parent` that has ended already and was never current; its id.
 
         Times are those of `time.perf_counter_ns`; `extra` are further attributes, encoded with
         `wire.Key` or `wire.attribute`. Never raises.
@@ -163,7 +162,7 @@ class Tracer(trace.Tracer):
             pipeline = self.pipeline
             if type(parent) is Span and parent.pipeline is pipeline and pipeline.ours:
                 if not parent.recording:
-                    return
+                    return parent.span_id
                 if len(extra) <= shape.room:
                     clock = parent.clock
                     try:
@@ -173,16 +172,15 @@ class Tracer(trace.Tracer):
                     identity = _pack(_ID, span_id, _START, start_ns + clock, _END, end_ns + clock)
                     head = parent.child_head or parent.head_of_children()
                     message = head + identity + shape.body + extra
-                    root = parent.root or parent
-                    if root.tracer is self:
-                        root.write_below(shape.info, message, end_ns + clock)
-                    else:
-                        pipeline.put(shape.info, wire.item(message))  # type: ignore[misc]
-                    return
+                    (parent.root or parent).write_below(shape.info, message, end_ns + clock)
+                    return span_id
             clock = parent.clock if type(parent) is Span else clock_now()
-            self._begin_shaped(parent, clock, start_ns, shape, extra).close(end_ns)
+            span = self._begin_shaped(parent, clock, start_ns, shape, extra)
+            span.close(end_ns)
+            return span.span_id
         except Exception as error:
             guard.swallowed("span", error)
+            return bytes(8)
 
     # -- the long way: anything foreign, and OpenTelemetry's API ---------------------------
 
@@ -192,8 +190,23 @@ class Tracer(trace.Tracer):
         attributes = {**shape.attributes, **wire.read_attributes(extra)}
         context = self._context_below(parent)
         return self._begin(
-            parent, clock, start_ns + clock, shape.name, shape.kind, attributes, (), context, shape
+            parent,
+            clock,
+            start_ns + clock,
+            shape.name,
+            shape.kind,
+            attributes,
+            (),
+            context,
+            shape,
+            self._root_of(parent),
         )
+
+    def _root_of(self, above: object) -> Span | None:
+        """The first span of this process' part of the trace, as a child of `above` keeps it."""
+        if type(above) is Span and above.pipeline is self.pipeline:
+            return above.root or above
+        return None
 
     def _begin(
         self,
@@ -206,6 +219,7 @@ class Tracer(trace.Tracer):
         links: Sequence[Link],
         context: Context | None,
         shape: Shape | None = None,
+        root: Span | None = None,
     ) -> Span:
         """Begin a span with everything that samplers, id generators and processors are promised."""
         pipeline = self.pipeline
@@ -230,6 +244,7 @@ class Tracer(trace.Tracer):
             clock,
             started_ns,
             shape,
+            root,
         )
         if recording:
             details = span.details = Details(pipeline.limits, name, kind)
@@ -308,7 +323,17 @@ class Tracer(trace.Tracer):
                     return light
             clock = above.clock if type(above) is Span else clock_now()
             started_ns = perf_counter_ns() + clock if start_time is None else start_time
-            span = self._begin(above, clock, started_ns, name, kind, attributes or {}, links or (), context)
+            span = self._begin(
+                above,
+                clock,
+                started_ns,
+                name,
+                kind,
+                attributes or {},
+                links or (),
+                context,
+                root=self._root_of(above),
+            )
             if span.details is not None:
                 span.details.on_exception = (record_exception, set_status_on_exception)
             return span

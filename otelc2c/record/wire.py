@@ -44,6 +44,7 @@ PARENT: Final = b"\x22\x08"
 _TIME = struct.Struct("<BQ").pack
 _DOUBLE = struct.Struct("<Bd").pack
 _READ_DOUBLE = struct.Struct("<d").unpack
+_EIGHT = struct.Struct("<d").pack
 _INT64: Final = 1 << 63
 _UINT64: Final = (1 << 64) - 1
 
@@ -150,10 +151,11 @@ class Key:
     so that encoding a value is one look-up and one concatenation.
     """
 
-    __slots__ = ("_heads", "_integers", "name")
+    __slots__ = ("_double", "_heads", "_integers", "name")
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
+        self._double = b""
         self._heads: dict[int, bytes] = {}
         self._integers: dict[int, bytes] = {}
 
@@ -173,6 +175,13 @@ class Key:
             if len(self._integers) < _MOST_HEADS:
                 self._integers[int(value)] = found
         return found
+
+    def double(self, value: float) -> bytes:
+        """The attribute with a fraction for value, as `attribute` encodes it."""
+        head = self._double
+        if not head:
+            head = self._double = attribute(self.name, 0.0)[:-8]
+        return head + _EIGHT(value)
 
     def _head(self, data: bytes) -> bytes:
         whole = field(SPAN_ATTRIBUTE, field(b"\x0a", text(self.name)) + field(b"\x12", field(b"\x0a", data)))

@@ -72,9 +72,9 @@ class MeasureOptions:
     )
     response_headers: tuple[str, ...] = option(
         "OTELC2C_RESPONSE_HEADERS",
-        syntax=parsers.one_of_each("X-Request-ID", "traceresponse"),
+        syntax=parsers.one_of_each("X-Request-ID", "traceresponse", "Server-Timing"),
         default=("X-Request-ID",),
-        says="Headers by which a caller gets the id of its request.",
+        says="Headers by which a caller gets the id of its request, and where its time went.",
     )
     redacted_query: QueryPolicy = option(  # noqa: RUF009 - an immutable value
         "OTELC2C_REDACTED_QUERY",
@@ -87,5 +87,22 @@ class MeasureOptions:
         "OTEL_SEMCONV_STABILITY_OPT_IN",
         syntax=parsers.names(),
         default=(),
-        says="Read by other instrumentations; ours always uses the stable conventions.",
+        says="`database/dup`, `http/dup`: operations have the names of before the stable conventions, too; "
+        "`database/old`, `http/old`: only those. Requests that are served always have the stable names.",
+        unset="the stable names",
+    )
+    shortest_leaf: float = option(
+        "OTELC2C_LEAF_SPAN_MIN_DURATION",
+        syntax=parsers.milliseconds(),
+        default=0.0,
+        says="Statements, commands and outgoing calls that take less have no span, unless they fail; "
+        "numbers count them all the same.",
+    )
+    """Seconds."""
+    most_leaves: int = option(
+        "OTELC2C_LEAF_SPAN_LIMIT",
+        syntax=parsers.whole(1),
+        default=1000,
+        says="Spans of statements, commands and outgoing calls in one request; how many more there were is "
+        "an attribute of its server span.",
     )

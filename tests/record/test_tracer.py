@@ -323,11 +323,10 @@ def test_limits_hold_for_light_spans(sink: ListSink, way: str) -> None:
     shape = tracer.shape("s", SpanKind.SERVER, {"a": "abcdef", "b": 1, "c": 2, "d": 3})
     extra = wire.attribute("e", "abcdef")
     server = tracer.open(None, now())
-    if way == "server":
-        server.close(now(), shape, extra)
-    else:
+    if way == "leaf":
         tracer.leaf(server, shape, now(), now(), extra)
-    assert sink.attributes() == {"c": 2, "d": 3, "e": "abcd"}
+    server.close(now(), shape, extra)
+    assert sink.attributes(0) == {"c": 2, "d": 3, "e": "abcd"}
     assert sink.spans[0].dropped_attributes_count == 2
 
 
@@ -335,8 +334,10 @@ def test_many_further_attributes_meet_the_default_limit(sink: ListSink) -> None:
     """128 of them, the oldest dropped."""
     tracer = tracer_of(sink)
     extra = b"".join(wire.attribute(f"k{number}", number) for number in range(130))
-    tracer.leaf(tracer.open(None, now()), tracer.shape("s", SpanKind.CLIENT, {"a": 1}), 1, 2, extra)
-    assert len(sink.attributes()) == 128
+    root = tracer.open(None, now())
+    tracer.leaf(root, tracer.shape("s", SpanKind.CLIENT, {"a": 1}), now(), now(), extra)
+    root.close(now(), tracer.shape("GET", SpanKind.SERVER, {}))
+    assert len(sink.attributes(0)) == 128
     assert sink.spans[0].dropped_attributes_count == 3
 
 

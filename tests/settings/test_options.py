@@ -80,6 +80,8 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("OTELC2C_REDACTED_QUERY", "except:a, b", "redacted_query", QueryPolicy(True, frozenset("ab"))),
     ("OTELC2C_REDACTED_QUERY", "token", "redacted_query", QueryPolicy(False, frozenset({"token"}))),
     ("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database", "semconv_opt_in", ("http", "database")),
+    ("OTELC2C_LEAF_SPAN_MIN_DURATION", "5", "shortest_leaf", 0.005),
+    ("OTELC2C_LEAF_SPAN_LIMIT", "20", "most_leaves", 20),
     ("OTELC2C_FOLDER", "/run/x", "folder", "/run/x"),
     ("OTELC2C_POD", "/dev/shm/otelc2c-0-1", "pod", "/dev/shm/otelc2c-0-1"),
     ("OTEL_PYTHON_DISTRO", "otelc2c", "distro", "otelc2c"),
@@ -176,7 +178,8 @@ WRONG: list[tuple[str, str, str, str]] = [
     ("OTELC2C_GAUGES", "a=mean", "gauges", "one of sum, max, recent, worker"),
     ("OTELC2C_EXCLUDED_URLS", "(", "wsgi_excluded_urls", "not a regular expression"),
     ("OTEL_PYTHON_EXCLUDED_URLS", "(", "wsgi_excluded_urls", "not a regular expression"),
-    ("OTELC2C_RESPONSE_HEADERS", "Server-Timing", "response_headers", "none of X-Request-ID, traceresponse"),
+    ("OTELC2C_RESPONSE_HEADERS", "Timing", "response_headers",
+     "none of X-Request-ID, traceresponse, Server-Timing"),
     ("OTEL_RESOURCE_ATTRIBUTES", "service", "resource_attributes", "part 1 is not key=value"),
     ("OTEL_RESOURCE_ATTRIBUTES", "=x", "resource_attributes", "part 1 is not key=value"),
 ]  # fmt: skip
