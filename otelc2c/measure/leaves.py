@@ -52,6 +52,7 @@ class Leaves(Generic[_KeyT]):
     """One kind of leaf."""
 
     __slots__ = (
+        "_beginnings",
         "_bounds",
         "_describe",
         "_every_exemplar",
@@ -91,11 +92,15 @@ class Leaves(Generic[_KeyT]):
         self._suppressed_by = suppressed_by
         self._where = f"measure.{kind}"
         self._outcomes: Bounded[_KeyT, tuple[Records, Shape]] = Bounded(self._outcome, _MOST_OUTCOMES)
+        # Apart, as a cell that is looked up is a series on the page.
+        self._beginnings: Bounded[_KeyT, Shape] = Bounded(self._shape, _MOST_OUTCOMES)
 
     def _outcome(self, key: _KeyT) -> tuple[Records, Shape]:
-        described = self._describe(key)
-        shape = self._tracer.shape(described.name, SpanKind.CLIENT, described.attributes, described.error)
-        return self._histogram.cell(described.values), shape
+        return self._histogram.cell(self._describe(key).values), self._shape(key)
+
+    def _shape(self, key: _KeyT) -> Shape:
+        name, attributes, _, error = self._describe(key)
+        return self._tracer.shape(name, SpanKind.CLIENT, attributes, error)
 
     # -- what a hook calls -------------------------------------------------------------------
 
@@ -152,7 +157,7 @@ class Leaves(Generic[_KeyT]):
             parent: Any = context.get(SPAN_KEY)
             if len(context) > 1 and self._is_suppressed(context):
                 return None
-            _, shape = self._outcomes[key]
+            shape = self._beginnings[key]
             if type(parent) is Span and not (root := parent.root or parent).ended_ns:
                 if not parent.recording or (root.totals or NOTHING)[SPANS] >= self._bounds.most:
                     return None
