@@ -8,6 +8,7 @@ from opentelemetry.sdk._configuration import _BaseConfigurator
 from opentelemetry.sdk.resources import Resource
 
 from otelc2c import guard
+from otelc2c.boot import arbiter
 from otelc2c.boot.distro import Distro
 from otelc2c.boot.life import Life
 from otelc2c.boot.resource import build_resource, new_instance_id
@@ -41,6 +42,8 @@ class Started:
             resource=self.resource,
             exemplar_filter=settings.exemplar_filter,
             observe_interval=settings.observe_interval,
+            observe_here=lambda: not arbiter.is_master(),
+            observe_works=self._works,
             flush=self.life.flush,
         )
         self.measurer = Measurer(
@@ -49,6 +52,10 @@ class Started:
             Instruments.of(recorder.store, settings.cardinality_limit, self.meters.views),
         )
         self.life.at_end(self.meters.observer.close)
+
+    def _works(self) -> bool:
+        """Whether this process is no master: it has answered a request, or gunicorn made it for that."""
+        return arbiter.is_below_master() or bool(self.measurer.entries)
 
 
 class Configurator(_BaseConfigurator):

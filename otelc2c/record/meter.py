@@ -193,20 +193,20 @@ class MeterProvider(api.MeterProvider):
         exemplar_filter: str = "trace_based",
         observe_interval: float = 5.0,
         observe_here: Callable[[], bool] | None = None,
-        observe_after_fork: bool = False,
+        observe_works: Callable[[], bool] | None = None,
         metric_readers: Iterable["MetricReader"] = (),
         flush: Callable[[float], bool] | None = None,
     ) -> None:
         """Keep numbers in `store`.
 
         `views` are the settings' or the SDK's, `gauge_combine` and `buckets` as `Views` wants them.
-        `observe_here` and `observe_after_fork` are for `Observer`. `resource` is what
+        `observe_here` and `observe_works` are for `Observer`. `resource` is what
         `metric_readers` are told; `flush` is called by `force_flush` with the seconds it has.
         Raises ValueError, TypeError for views that cannot be meant.
         """
         self.views = views if isinstance(views, Views) else Views(views, buckets, gauge_combine)
         self.cardinality_limit = cardinality_limit
-        self.observer = Observer(observe_interval, here=observe_here, keep_after_fork=observe_after_fork)
+        self.observer = Observer(observe_interval, here=observe_here, works=observe_works)
         self._registry = Registry(
             store, self.views, cardinality_limit, offer_for(exemplar_filter), self.observer
         )

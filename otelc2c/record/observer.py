@@ -5,11 +5,11 @@ gevent replaced threads by then it is a greenlet; a worker that inherits callbac
 replace threads afterwards (gunicorn's --preload) keeps a real thread. Who observes:
 
 - A process that never forks observes.
-- A process that began by itself and then forks is taken for a server's master: its children do
-  the work. It stops at its first fork, takes back what it observed, and each child observes the
-  callbacks that it inherited. `keep_after_fork` makes it go on.
-- A worker that forks goes on; what it forks observes only what it registers itself, because the
-  worker's callbacks are already observed by the worker.
+- A process that does the work goes on when it forks: `works()` says so. What it forks observes only
+  what it registers itself, because the callbacks that it inherited are already observed.
+- Any other process that forks is taken for a server's master, or for one that becomes a daemon: its
+  children do the work. It stops at its first fork, takes back what it observed, and each child
+  observes the callbacks that it inherited.
 - `here()` may say no for a process that is known to be a master before it forks.
 
 No callback runs while the process forks (a fork waits for a running one at most
@@ -83,15 +83,18 @@ class Observer:
         interval: float = 5.0,
         *,
         here: Callable[[], bool] | None = None,
-        keep_after_fork: bool = False,
+        works: Callable[[], bool] | None = None,
     ) -> None:
-        """Look every `interval` seconds in processes where `here()` (always, if None) is true."""
+        """Look every `interval` seconds in processes where `here()` (always, if None) is true.
+
+        `works()` is asked before each fork (never true, if None).
+        """
         self._interval = interval
         self._here = here
-        self._keep = keep_after_fork
+        self._works = works
         self._watched: list[Watched] = []
         self._round: Round | None = None
-        self._forked = False
+        self._keeps = False
         self._master = False
         self._held: Round | None = None
         self._closed = False
@@ -138,6 +141,7 @@ class Observer:
 
     def before_fork(self) -> None:
         """Let a running callback finish, and none begin."""
+        self._keeps = self._works is not None and self._works()
         running = self._round
         if running is None or running.owner == threading.get_ident():
             return
@@ -149,7 +153,7 @@ class Observer:
         held, self._held = self._held, None
         if held is not None:
             held.lock.release()
-        if self._forked or self._keep or not self._watched:
+        if self._keeps or not self._watched:
             return
         self._master = True
         running, self._round = self._round, None
@@ -160,12 +164,11 @@ class Observer:
 
     def after_fork_in_child(self) -> None:
         """Begin anew: the parent's thread is not here, and its lock means nothing here."""
-        worker_was_forked = self._round is not None and (self._forked or self._keep)
+        observed_above = self._round is not None and self._keeps
         self._held = None
         self._round = None
         self._master = False
-        self._forked = True
-        if worker_was_forked:
+        if observed_above:
             self._watched = []
         self._start()
 

@@ -137,7 +137,7 @@ def test_a_callback_that_hangs_keeps_nobody_for_ever(
         leave.wait(30)
         return []
 
-    provider = make(observe_interval=0.01, observe_after_fork=True)
+    provider = make(observe_interval=0.01, observe_works=lambda: True)
     provider.get_meter("m").create_observable_gauge("g", [hangs])
     assert entered.wait(10)
     assert not provider.observer.observe_now(0.01)
@@ -150,7 +150,7 @@ def test_a_callback_that_hangs_keeps_nobody_for_ever(
 def test_a_callback_that_looks_itself_does_not_wait_for_itself(make: Callable[..., MeterProvider]) -> None:
     """Nor does one that forks."""
     results: list[object] = []
-    provider = make(observe_after_fork=True)
+    provider = make(observe_works=lambda: True)
 
     def looks(_: CallbackOptions) -> list[Observation]:
         results.append(provider.observer.observe_now())
@@ -189,6 +189,7 @@ class TestFork:
     def test_no_callback_runs_while_the_process_forks(self, provider: MeterProvider) -> None:
         """A look waits until the fork is over."""
         observer = provider.observer
+        observer._works = lambda: True
         observer.before_fork()
         looked = threading.Event()
 
@@ -199,7 +200,6 @@ class TestFork:
         other = threading.Thread(target=look)
         other.start()
         assert not looked.wait(0.05)
-        observer._keep = True
         observer.after_fork_in_parent()
         assert looked.wait(10)
         other.join()
@@ -215,38 +215,52 @@ class TestFork:
         provider.get_meter("m").create_observable_gauge("late", [lambda _: [Observation(1)]])
         assert not provider.observer.running
 
-    def test_a_process_that_is_to_keep_on_keeps_on(
-        self, make: Callable[..., MeterProvider], store: Store
-    ) -> None:
-        """Its child then observes nothing that it inherited."""
-        observer = make(observe_after_fork=True).observer
-        callback = Callback()
-        make().get_meter("m")
-        observer.add(_watched(store, callback))
-        observer.before_fork()
-        observer.after_fork_in_parent()
-        assert observer.running
-        observer.after_fork_in_child()
-        assert not observer.running
-
-    def test_a_worker_goes_on_and_its_child_observes_only_its_own(
+    def test_who_does_the_work_goes_on_and_its_child_observes_only_its_own(
         self, make: Callable[..., MeterProvider], store: Store
     ) -> None:
         """A pool of processes inside a worker does not multiply the worker's numbers."""
-        observer = make().observer
-        observer.before_fork()
-        observer.after_fork_in_child()
+        observer = make(observe_works=lambda: True).observer
         observer.add(_watched(store, Callback()))
         observer.before_fork()
         observer.after_fork_in_parent()
         assert observer.observe_now()
         observer.before_fork()
         observer.after_fork_in_child()
-        assert not observer.observe_now()
+        assert not observer.running
         mine = Callback()
         observer.add(_watched(store, mine))
         assert observer.observe_now()
         assert mine.asked == 1
+
+    def test_a_daemon_observes_what_was_registered_before_it_became_one(
+        self, make: Callable[..., MeterProvider], store: Store
+    ) -> None:
+        """It forks twice, and whoever has forked ends."""
+        observer = make().observer
+        callback = Callback()
+        observer.add(_watched(store, callback))
+        for _ in range(2):
+            observer.before_fork()
+            observer.after_fork_in_child()
+        assert observer.observe_now()
+        assert callback.asked == 1
+
+    def test_a_master_that_is_known_leaves_everything_to_its_children(
+        self, make: Callable[..., MeterProvider], store: Store
+    ) -> None:
+        """Also where it was forked itself."""
+        master = True
+        observer = make(observe_here=lambda: not master).observer
+        callback = Callback()
+        observer.add(_watched(store, callback))
+        observer.before_fork()
+        observer.after_fork_in_parent()
+        assert not observer.running
+        master = False
+        observer.before_fork()
+        observer.after_fork_in_child()
+        assert observer.observe_now()
+        assert callback.asked == 1
 
 
 def _watched(store: Store, callback: Callback) -> Watched:
