@@ -8,6 +8,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.trace import SpanKind
 
 from otelc2c import catalog
+from otelc2c.measure.conventions import asked_for
 from otelc2c.measure.excluded import Excluded
 from otelc2c.measure.headers import Captured
 from otelc2c.measure.http import (
@@ -24,6 +25,8 @@ from otelc2c.measure.http import (
 )
 from otelc2c.measure.leaves import Bounds, Described, Leaves
 from otelc2c.measure.operation import Operation
+from otelc2c.measure.outgoing import names
+from otelc2c.measure.outgoing.urls import Urls
 from otelc2c.measure.propagation import Propagation
 from otelc2c.measure.totals import RequestTotals
 from otelc2c.record import wire
@@ -163,6 +166,12 @@ class Measurer:
         self.server_timing: Final = "Server-Timing" in settings.response_headers
         self.totals: Final = instruments.totals
         self._settings = settings
+        http = asked_for("http", settings.semconv_opt_in)
+        self.http: Final[Leaves[names.Key]] = self.leaves(
+            "http", instruments.outgoing, names.Names(http).describe
+        )
+        self.urls: Final = Urls(settings.redacted_query, http, settings.requests_excluded_urls)
+        """What may be told of the URLs of outgoing calls."""
         self._same: dict[tuple[str, str, str | None], Entry] = {}
         self.entries: Final[Bounded[tuple[str, str, str], Entry]] = Bounded(self._entry)
 

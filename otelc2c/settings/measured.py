@@ -52,6 +52,13 @@ class MeasureOptions:
         default=(),
         says="Requests of a Pyramid application that are neither traced nor timed.",
     )
+    requests_excluded_urls: tuple[str, ...] = option(
+        "OTEL_PYTHON_REQUESTS_EXCLUDED_URLS",
+        "OTEL_PYTHON_EXCLUDED_URLS",
+        syntax=parsers.PATTERNS,
+        default=(),
+        says="Outgoing calls of requests that are neither measured nor given a trace context.",
+    )
     capture_request_headers: tuple[str, ...] = option(
         "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
         syntax=parsers.PATTERNS,
