@@ -12,7 +12,7 @@ from otelc2c.boot import arbiter
 from otelc2c.boot.distro import Distro
 from otelc2c.boot.life import Life
 from otelc2c.boot.resource import build_resource, new_instance_id
-from otelc2c.boot.tracing import own_tracer, tracer_provider
+from otelc2c.boot.tracing import own_tracer, records_spans, tracer_provider
 from otelc2c.measure.measurer import Instruments, Measurer, install
 from otelc2c.record.meter import MeterProvider
 from otelc2c.settings import Settings
@@ -26,7 +26,7 @@ class Started:
     def __init__(self, settings: Settings, environ: MutableMapping[str, str]) -> None:
         """Join or make the pod, and make the providers on the files of this process."""
         resource, resource_problems = build_resource(settings, new_instance_id())
-        self.life = Life(settings, environ, records_spans=bool(settings.traces_exporters))
+        self.life = Life(settings, environ, records_spans=records_spans(settings))
         self.life.begin(resource.attributes, resource.schema_url)
         self.resource = Resource(dict(self.life.resource), resource.schema_url)
         recorder = self.life.recorder

@@ -35,7 +35,10 @@ class Life:
     """This process in its pod."""
 
     def __init__(self, settings: Settings, environ: MutableMapping[str, str], *, records_spans: bool) -> None:
-        """Join or make the pod's folder, as the settings say. Nothing is started yet."""
+        """Join or make the pod's folder, as the settings say. Nothing is started yet.
+
+        Without `records_spans` no room is taken for a ring.
+        """
         self._settings = settings
         self._environ = environ
         self._pid = os.getpid()
@@ -46,7 +49,7 @@ class Life:
         self.relay: RelayStarter | None = None
         self.resource: Mapping[str, Any] = {}
         """Attributes of the pod's resource, which processes that join share."""
-        self._records_spans = records_spans
+        self._ring_bytes = ring_bytes(settings.bsp_max_queue_size) if records_spans else 0
         self.recorder = Recorder(None, 0, self._say)
 
     def _say(self, sentence: str) -> None:
@@ -63,8 +66,7 @@ class Life:
         self.resource = resource
         folder = self._join(resource) or self._create(resource, schema_url)
         self.folder = folder
-        size = ring_bytes(self._settings.bsp_max_queue_size) if self._records_spans else 0
-        self.recorder = Recorder(folder, size, self._say)
+        self.recorder = Recorder(folder, self._ring_bytes, self._say)
         self.recorder.open()
         if folder is not None:
             self.relay = RelayStarter(folder, self._settings, self._environ)
@@ -96,7 +98,7 @@ class Life:
         if self.problem:
             return None
         folders.sweep_left_behind(self.parents)
-        needed = CHUNK_BYTES + HEADER_BYTES + ring_bytes(self._settings.bsp_max_queue_size)
+        needed = CHUNK_BYTES + HEADER_BYTES + self._ring_bytes
         try:
             folder = folders.create(self.parents, needed)
             folder.write_resource(resource, schema_url)

@@ -17,6 +17,12 @@ from otelc2c.record.tracer import Tracer
 from otelc2c.settings import Problem, Settings
 
 
+def records_spans(settings: Settings) -> bool:
+    """Whether a span may ever be written: somebody takes them, and the sampler leaves some."""
+    never = samplers.never(settings.traces_sampler, settings.sampling_ratio)
+    return bool(settings.traces_exporters) and not never
+
+
 def tracer_provider(
     settings: Settings, resource: Resource, recorder: Recorder
 ) -> tuple[trace.TracerProvider, list[Problem]]:
@@ -32,7 +38,7 @@ def tracer_provider(
         generator = _id_generator(settings.id_generator)
     except Exception as error:
         problems.append(Problem("OTEL_PYTHON_ID_GENERATOR", f"{error}; random ids are used"))
-    sink = RingSink(recorder.ring.put, recorder.store.scope_id) if settings.traces_exporters else None
+    sink = RingSink(recorder.ring.put, recorder.store.scope_id) if records_spans(settings) else None
     if settings.tracer_provider == "sdk":
         from otelc2c.record.sdk_provider import sdk_tracer_provider
 

@@ -80,15 +80,26 @@ def load(name: str, argument: str | None, ratio: float) -> tuple[Inline | Sample
     The specification's names come inline with `ratio` for those that take one; any other is the
     name of an entry point in `opentelemetry_traces_sampler`, called with `argument`. Never raises.
     """
-    root = name.removeprefix("parentbased_")
-    if root in _ROOTS:
-        return Inline(_ROOTS[root], parent_based=root != name), ""
-    if root == "traceidratio":
-        return Inline(TraceIdRatioBased.get_bound_for_rate(ratio), parent_based=root != name), ""
+    known = _inline(name, ratio)
+    if known is not None:
+        return known, ""
     try:
         return _load_foreign(name, argument), ""
     except Exception as error:
         return Inline(_ALWAYS, parent_based=True), f"sampler {name!r}: {error}; parentbased_always_on is used"
+
+
+def never(name: str, ratio: float) -> bool:
+    """Whether this sampler leaves out every trace, whatever a caller says of it."""
+    known = _inline(name, ratio)
+    return known is not None and known.always is False and not known.parent_based
+
+
+def _inline(name: str, ratio: float) -> Inline | None:
+    """One of the specification's samplers; None for any other name."""
+    root = name.removeprefix("parentbased_")
+    bound = TraceIdRatioBased.get_bound_for_rate(ratio) if root == "traceidratio" else _ROOTS.get(root)
+    return None if bound is None else Inline(bound, parent_based=root != name)
 
 
 def _load_foreign(name: str, argument: str | None) -> Sampler:

@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from otelc2c.boot.life import POD, Life, ring_bytes
+from otelc2c.record import folder as folders
 from otelc2c.record.folder import Folder
+from otelc2c.record.layout import CHUNK_BYTES, HEADER_BYTES
 from otelc2c.record.points import Instrument, Scope
 from otelc2c.relay.pod import Pod
 from otelc2c.settings import Settings
@@ -36,8 +38,10 @@ def hooks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
         end()  # type: ignore[operator]
 
 
-def begun(environ: dict[str, str], resource: dict[str, str] = RESOURCE) -> Life:
-    life = Life(Settings.from_environ(environ), environ, records_spans=True)
+def begun(
+    environ: dict[str, str], resource: dict[str, str] = RESOURCE, *, records_spans: bool = True
+) -> Life:
+    life = Life(Settings.from_environ(environ), environ, records_spans=records_spans)
     life.begin(resource)
     return life
 
@@ -96,6 +100,26 @@ def test_the_ring_has_room_for_the_queue() -> None:
         1024 * 1024,
         2048 * 1024,
     ]
+
+
+@pytest.mark.parametrize("records_spans", [False, True])
+def test_room_for_a_ring_is_taken_only_where_spans_are_recorded(
+    environ: dict[str, str], hooks: list[object], monkeypatch: pytest.MonkeyPatch, records_spans: bool
+) -> None:
+    """Neither asked for when the pod is made, nor made."""
+    asked: list[int] = []
+    create = folders.create
+
+    def noted(parents: Sequence[str], needed: int) -> Folder:
+        asked.append(needed)
+        return create(parents, needed)
+
+    monkeypatch.setattr(folders, "create", noted)
+    life = begun(environ, records_spans=records_spans)
+    assert life.folder is not None
+    ring = Path(life.folder.ring_of(life.recorder.name))
+    assert ring.exists() is records_spans
+    assert asked == [CHUNK_BYTES + HEADER_BYTES + ring_bytes(2048) * records_spans]
 
 
 FORKS = """
