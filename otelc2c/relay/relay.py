@@ -37,6 +37,7 @@ class Relay:
         self.pod = Pod(folder, settings.cardinality_limit, settings.backlog_bytes)
         self.state = State()
         self._saved = ""
+        self._saving = threading.Lock()
         self._restore()
         exporters = Exporters(
             settings, site, wire.encode_resource(self._resource), self._resource, schema_url, self.state
@@ -49,7 +50,8 @@ class Relay:
             batch_size=settings.bsp_max_export_batch_size,
             timeout=settings.bsp_export_timeout,
         )
-        self.pushes = exporters.metrics(self.families, self._started_ns, folder.state)
+        collect = self.families if settings.internal_metrics else self._pushed
+        self.pushes = exporters.metrics(collect, self._started_ns, folder.state)
         self.page: Page | None = None
         if "prometheus" in settings.metrics_exporters:
             self.page = Page(settings.prometheus_host, settings.prometheus_port, self._scraped)
@@ -60,10 +62,17 @@ class Relay:
 
     def families(self) -> list[Family]:
         """Every number of the pod, and the relay's own."""
+        return [*self._of_the_pod(), *self.state.families()]
+
+    def _pushed(self) -> list[Family]:
+        """Every number of the pod, and what was lost."""
+        return [*self._of_the_pod(), *self.state.losses()]
+
+    def _of_the_pod(self) -> list[Family]:
         # A process that began a moment ago may have answered somebody who looks now.
         self.pod.look()
         self.state.note_files(self.pod)
-        return [*self.pod.families(), *self.state.families()]
+        return self.pod.families()
 
     def _scraped(self) -> tuple[list[Family], Attributes]:
         begun = time.perf_counter()
@@ -87,17 +96,19 @@ class Relay:
         self.state.add(catalog.RELAY_STARTS, 1)
 
     def _save(self) -> None:
-        content = json.dumps(
-            {
-                "state": self.state.to_dict(),
-                "gone": self.pod.gone,
-                "bad_files": self.pod.bad_files,
-                "backlog_dropped": self.pod.backlog_dropped,
-            }
-        )
-        if content != self._saved:
-            write_whole(self._folder.state, content)
-            self._saved = content
+        # Scrapes save, too, and the file that takes the place of the old one has one name.
+        with self._saving:
+            content = json.dumps(
+                {
+                    "state": self.state.to_dict(),
+                    "gone": self.pod.gone,
+                    "bad_files": self.pod.bad_files,
+                    "backlog_dropped": self.pod.backlog_dropped,
+                }
+            )
+            if content != self._saved:
+                write_whole(self._folder.state, content)
+                self._saved = content
 
     # -- the loop --------------------------------------------------------------------------
 

@@ -18,6 +18,25 @@ from otelc2c.record.points import AttributeValue, Distribution, Family, Instrume
 PROCESSOR: Final = "batching_span_processor"
 QUEUE_FULL: Final = "queue_full"
 _CARRIED: Final = frozenset({"counter", "histogram"})
+_LOSSES: Final = frozenset(
+    metric.name
+    for metric in (
+        catalog.RING_DROPPED,
+        catalog.RING_HOLES,
+        catalog.SERIES_LOST,
+        catalog.GUARD_SWALLOWED,
+        catalog.RELAY_BAD_FILES,
+        catalog.RELAY_RESENT,
+    )
+)
+_LOSSES_WITH_ERROR: Final = frozenset(
+    metric.name
+    for metric in (
+        catalog.SDK_SPAN_PROCESSED,
+        catalog.SDK_SPAN_EXPORTED,
+        catalog.SDK_DATA_POINT_EXPORTED,
+    )
+)
 _BY_NAME: Final = {metric.name: metric for metric in catalog.ALL}
 
 _Key: TypeAlias = tuple[tuple[str, AttributeValue], ...]
@@ -156,6 +175,21 @@ class State:
                 for name, instrument in self._instruments.items()
                 if (points := self._points(name))
             ]
+
+    def losses(self) -> list[Family]:
+        """What was dropped, lost or swallowed, as far as there was any: nobody has to ask for that."""
+        with self._lock:
+            return [
+                Family(self._instruments[name], points)
+                for name, series in self._numbers.items()
+                if name in _LOSSES or name in _LOSSES_WITH_ERROR
+                if (points := self._lost(name, series))
+            ]
+
+    def _lost(self, name: str, series: Mapping[_Key, int | float]) -> list[Point]:
+        failed = name in _LOSSES_WITH_ERROR
+        found = [(dict(key), value) for key, value in series.items() if value]
+        return [Point(known, value) for known, value in found if not failed or catalog.ERROR_TYPE in known]
 
     def _instrument(self, metric: Metric) -> Instrument:
         return Instrument(

@@ -52,6 +52,13 @@ class MetricOptions:
         default="explicit_bucket_histogram",
         says="Only explicit buckets are kept; exponential ones are not supported.",
     )
+    internal_metrics: bool = option(
+        "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED",
+        syntax=parsers.BOOLEAN,
+        default=False,
+        says="Exporters of numbers get the relay's own, too. What was dropped or lost is always among them, "
+        "and the Prometheus page always has all.",
+    )
     prometheus_host: str = option(
         "OTEL_EXPORTER_PROMETHEUS_HOST",
         syntax=parsers.TEXT,

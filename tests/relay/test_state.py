@@ -178,3 +178,29 @@ def test_threads_lose_nothing() -> None:
     found = shown(state)
     assert found[catalog.RELAY_RESENT.name] == {(): 8000}
     assert found[catalog.SDK_EXPORT_DURATION.name][()].count == 8000
+
+
+def test_losses_are_what_was_dropped_and_nothing_else() -> None:
+    """What an exporter gets of the relay unasked: drops are always visible, routine figures are not."""
+    state = State()
+    state.add(catalog.RELAY_STARTS, 1)
+    state.add(catalog.SDK_SPAN_EXPORTED, 100, EXPORTER.attributes())
+    state.record(catalog.SDK_EXPORT_DURATION, 0.1, EXPORTER.attributes())
+    assert state.losses() == []
+    state.note_files(FakeFiles(large=0, holes=0))
+    state.add(catalog.SDK_SPAN_EXPORTED, 7, EXPORTER.attributes("rejected"))
+    found = {
+        family.instrument.name: {
+            point.attributes.get("otelc2c.reason") or point.attributes.get("error.type"): point.value
+            for point in family.points
+        }
+        for family in state.losses()
+    }
+    assert found == {
+        "otelc2c.relay.ring.dropped": {"full": 10, "backlog": 4},
+        "otel.sdk.processor.span.processed": {"queue_full": 14},
+        "otelc2c.series.lost": {None: 40},
+        "otelc2c.guard.swallowed": {None: 50},
+        "otelc2c.relay.bad_files": {None: 2},
+        "otel.sdk.exporter.span.exported": {"rejected": 7},
+    }

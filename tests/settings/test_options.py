@@ -80,6 +80,7 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("OTELC2C_REDACTED_QUERY", "except:a, b", "redacted_query", QueryPolicy(True, frozenset("ab"))),
     ("OTELC2C_REDACTED_QUERY", "token", "redacted_query", QueryPolicy(False, frozenset({"token"}))),
     ("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database", "semconv_opt_in", ("http", "database")),
+    ("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true", "internal_metrics", True),
     ("OTELC2C_LEAF_SPAN_MIN_DURATION", "5", "shortest_leaf", 0.005),
     ("OTELC2C_LEAF_SPAN_LIMIT", "20", "most_leaves", 20),
     ("OTELC2C_FOLDER", "/run/x", "folder", "/run/x"),
