@@ -100,6 +100,9 @@ def sink() -> Iterator[Sink]:
         yield made
 
 
+STARTED = "otelc2c_relay_starts_total"
+
+
 def otlp(sink: Sink) -> dict[str, str]:
     return {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": sink.traces}
 
@@ -204,8 +207,7 @@ def test_a_killed_relay_is_back_within_a_second_and_forgets_nothing(
         os.kill(killed, signal.SIGKILL)
         begun = time.monotonic()
         # Other threads of a process that is being killed may answer once more.
-        started = r"otelc2c_relay_starts_total"
-        until(lambda number=number: value(page(port), started) == number + 2)  # type: ignore[misc]
+        until(lambda number=number: value(page(port), STARTED) == number + 2)  # type: ignore[misc]
         assert time.monotonic() - begun < 2.0
         assert killed not in one.relays()
         text = page(port)
