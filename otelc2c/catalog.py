@@ -53,6 +53,13 @@ COMPONENT_TYPE: Final = "otel.component.type"
 OPERATION: Final = "otelc2c.operation"
 RENDERER: Final = "otelc2c.renderer"
 REASON: Final = "otelc2c.reason"
+SIGNAL: Final = "otelc2c.signal"
+ROLE: Final = "otelc2c.role"
+CPU_MODE: Final = "cpu.mode"
+PROCESS_PID: Final = "process.pid"
+CONTEXT_SWITCH_TYPE: Final = "process.context_switch.type"
+PAGING_FAULT_TYPE: Final = "system.paging.fault.type"
+GC_GENERATION: Final = "cpython.gc.generation"
 
 # -- requests ---------------------------------------------------------------------------
 
@@ -147,6 +154,188 @@ HTTP_CLIENT_REQUEST_DURATION: Final = Metric(
         ERROR_TYPE,
     ),
     SECONDS_HTTP,
+)
+
+# -- the process ----------------------------------------------------------------------------
+
+SECONDS_PAUSE: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""For pauses of the garbage collector, most of which are below a millisecond."""
+
+PROCESS_CPU_TIME: Final = Metric(
+    "process.cpu.time",
+    "counter",
+    "s",
+    "Total CPU seconds broken down by different CPU modes.",
+    (CPU_MODE, ROLE, PROCESS_PID),
+)
+PROCESS_MEMORY_USAGE: Final = Metric(
+    "process.memory.usage",
+    "up_down_counter",
+    "By",
+    "The amount of physical memory in use.",
+    (ROLE, PROCESS_PID),
+)
+PROCESS_MEMORY_PSS: Final = Metric(
+    "otelc2c.process.memory.pss",
+    "up_down_counter",
+    "By",
+    "The amount of physical memory in use, where shared pages are divided among those who share them.",
+    (ROLE, PROCESS_PID),
+)
+PROCESS_MEMORY_VIRTUAL: Final = Metric(
+    "process.memory.virtual",
+    "up_down_counter",
+    "By",
+    "The amount of committed virtual memory.",
+    (ROLE, PROCESS_PID),
+)
+PROCESS_THREAD_COUNT: Final = Metric(
+    "process.thread.count", "up_down_counter", "{thread}", "Process threads count.", (ROLE, PROCESS_PID)
+)
+PROCESS_FILE_DESCRIPTOR_COUNT: Final = Metric(
+    "process.unix.file_descriptor.count",
+    "up_down_counter",
+    "{file_descriptor}",
+    "Number of UNIX file descriptors in use by the process.",
+    (ROLE, PROCESS_PID),
+)
+PROCESS_FILE_DESCRIPTOR_LIMIT: Final = Metric(
+    "otelc2c.process.file_descriptor.limit",
+    "gauge",
+    "{file_descriptor}",
+    "Number of UNIX file descriptors that one process may use; the smallest where processes differ.",
+    (ROLE, PROCESS_PID),
+)
+PROCESS_CONTEXT_SWITCHES: Final = Metric(
+    "process.context_switches",
+    "counter",
+    "{context_switch}",
+    "Number of times the process has been context switched.",
+    (CONTEXT_SWITCH_TYPE, ROLE, PROCESS_PID),
+)
+PROCESS_PAGING_FAULTS: Final = Metric(
+    "process.paging.faults",
+    "counter",
+    "{fault}",
+    "Number of page faults the process has made.",
+    (PAGING_FAULT_TYPE, ROLE, PROCESS_PID),
+)
+PROCESS_UPTIME: Final = Metric(
+    "process.uptime",
+    "gauge",
+    "s",
+    "The time the process has been running.",
+    (ROLE, PROCESS_PID),
+)
+PROCESS_START_TIME: Final = Metric(
+    "otelc2c.process.start_time",
+    "gauge",
+    "s",
+    "When the process began, in seconds since 1970.",
+    (ROLE, PROCESS_PID),
+)
+GC_COLLECTIONS: Final = Metric(
+    "cpython.gc.collections",
+    "counter",
+    "{collection}",
+    "The number of times a generation was collected since interpreter start.",
+    (GC_GENERATION,),
+)
+GC_COLLECTED_OBJECTS: Final = Metric(
+    "cpython.gc.collected_objects",
+    "counter",
+    "{object}",
+    "The total number of objects collected inside a generation since interpreter start.",
+    (GC_GENERATION,),
+)
+GC_UNCOLLECTABLE_OBJECTS: Final = Metric(
+    "cpython.gc.uncollectable_objects",
+    "counter",
+    "{object}",
+    "The total number of objects which were found to be uncollectable inside a generation since "
+    "interpreter start.",
+    (GC_GENERATION,),
+)
+GC_PAUSE: Final = Metric(
+    "otelc2c.gc.pause",
+    "histogram",
+    "s",
+    "How long a collection of the garbage collector kept its process from all else.",
+    (GC_GENERATION,),
+    SECONDS_PAUSE,
+)
+
+# -- gunicorn -------------------------------------------------------------------------------
+
+SECONDS_LIFETIME: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 604800.0)
+"""From a worker that could not begin to one that was left alone for a week."""
+
+GUNICORN_WORKERS_CONFIGURED: Final = Metric(
+    "otelc2c.gunicorn.workers.configured",
+    "up_down_counter",
+    "{worker}",
+    "Workers that gunicorn shall have, as told by its settings and its signals.",
+)
+GUNICORN_WORKERS_ALIVE: Final = Metric(
+    "otelc2c.gunicorn.workers.alive", "up_down_counter", "{worker}", "Workers of gunicorn that live."
+)
+GUNICORN_WORKERS_BUSY: Final = Metric(
+    "otelc2c.gunicorn.workers.busy",
+    "up_down_counter",
+    "{worker}",
+    "Workers of gunicorn that are answering at least one request, whether or not they get on.",
+)
+GUNICORN_WORKER_AGE: Final = Metric(
+    "otelc2c.gunicorn.worker.age", "gauge", "s", "Age of the oldest living worker of gunicorn."
+)
+GUNICORN_WORKER_LIFETIME: Final = Metric(
+    "otelc2c.gunicorn.worker.lifetime",
+    "histogram",
+    "s",
+    "How old workers of gunicorn were when they ended, by reason.",
+    (REASON,),
+    SECONDS_LIFETIME,
+)
+GUNICORN_WORKER_SPAWNED: Final = Metric(
+    "otelc2c.gunicorn.worker.spawned", "counter", "{worker}", "Workers that gunicorn has started."
+)
+GUNICORN_WORKER_EXITED: Final = Metric(
+    "otelc2c.gunicorn.worker.exited",
+    "counter",
+    "{worker}",
+    "Workers of gunicorn that have ended, by reason (recycled, timeout, memory, signal, reload, surplus, "
+    "stop, boot_error, error, exit, unknown) and, where it was a signal, by its name.",
+    (REASON, SIGNAL),
+)
+GUNICORN_REQUEST_LIMIT: Final = Metric(
+    "otelc2c.gunicorn.request.limit",
+    "up_down_counter",
+    "{request}",
+    "Requests that the configured workers can answer at a time: workers times threads or connections.",
+)
+GUNICORN_BACKLOG: Final = Metric(
+    "otelc2c.gunicorn.backlog",
+    "gauge",
+    "{connection}",
+    "Connections that wait in the kernel for a worker to accept them, by listening socket.",
+    (SERVER_ADDRESS, SERVER_PORT),
+    combine="max",
+)
+GUNICORN_BACKLOG_LIMIT: Final = Metric(
+    "otelc2c.gunicorn.backlog.limit",
+    "gauge",
+    "{connection}",
+    "Connections that may wait in the kernel before further ones are refused, by listening socket.",
+    (SERVER_ADDRESS, SERVER_PORT),
+    combine="max",
+)
+REQUEST_QUEUE_DURATION: Final = Metric(
+    "otelc2c.request.queue.duration",
+    "histogram",
+    "s",
+    "How long a request waited between a proxy, which says so in X-Request-Start, and the application.",
+    (HTTP_REQUEST_METHOD,),
+    SECONDS_INSIDE,
 )
 
 # -- the SDK's own state, under the names of the semantic conventions ---------------------

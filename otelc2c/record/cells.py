@@ -225,6 +225,9 @@ class Store:
         self._instruments: dict[Instrument, int] = {}
         self._scopes: dict[Scope, int] = {}
         self._sink: Chunk | None = None
+        self._role = layout.ROLE_UNKNOWN
+        self.role_of_forks = layout.ROLE_UNKNOWN
+        """What the next fork of this process will be; for that fork it is unknown again."""
 
     @classmethod
     def open_private(cls) -> "Store":
@@ -250,6 +253,7 @@ class Store:
         that nobody sees; the parent's file is let go in every case.
         """
         self._lock = RLock()
+        self._role, self.role_of_forks = self.role_of_forks, layout.ROLE_UNKNOWN
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -294,11 +298,16 @@ class Store:
         q[layout.H_PID] = os.getpid()
         q[layout.H_CREATED_NS] = time.time_ns()
         q[layout.H_CHUNKS] = len(self._chunks)
+        q[layout.H_ROLE] = self._role
         q[layout.H_MAGIC] = layout.CELLS_MAGIC
 
     def note_guarded(self, total: int) -> None:
         """Show how many failures of ours were swallowed in this process."""
         self._chunks[0].q[layout.H_GUARDED] = total
+
+    def note_role(self, role: int) -> None:
+        """Show what this process is to the others of its pod: one of the layout's roles."""
+        self._role = self._chunks[0].q[layout.H_ROLE] = role
 
     @property
     def memory(self) -> list[memoryview]:

@@ -50,6 +50,14 @@ H_LOST_SERIES: Final = 5
 """Attribute sets that found no room in the file system: their numbers are not kept."""
 H_GUARDED: Final = 6
 """Failures of ours that `otelc2c.guard` swallowed in this process."""
+H_ROLE: Final = 7
+"""What the process is to the others: one of the next."""
+
+ROLE_UNKNOWN: Final = 0
+ROLE_SERVER: Final = 1
+"""The process that was started: the master of workers, or a server that is one process."""
+ROLE_WORKER: Final = 2
+"""A process that a master made for answering requests."""
 
 ENTRY_INSTRUMENT: Final = 1
 ENTRY_SERIES: Final = 2

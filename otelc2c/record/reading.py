@@ -71,6 +71,16 @@ class CellsReader:
         """The process that writes the file."""
         return int(self._chunks[0].q[layout.H_PID])
 
+    @property
+    def role(self) -> int:
+        """What the process is to the others: one of the layout's roles."""
+        return int(self._chunks[0].q[layout.H_ROLE])
+
+    @property
+    def created(self) -> float:
+        """When the process made the file, in seconds of the wall clock."""
+        return float(self._chunks[0].q[layout.H_CREATED_NS] * 1e-9)
+
     def look(self) -> None:
         """Take in the entries that were added since the last look. Raises BadFile."""
         header = self._chunks[0].q

@@ -17,6 +17,7 @@ from otelc2c.settings.metrics import MetricOptions
 from otelc2c.settings.option import Reading, Row, options, plain, read, shown
 from otelc2c.settings.otlp import Otlp
 from otelc2c.settings.pod import PodOptions
+from otelc2c.settings.process import ProcessOptions
 from otelc2c.settings.traces import RATIO_SAMPLERS, TraceOptions
 from otelc2c.settings.values import Problem
 
@@ -24,7 +25,7 @@ OWN_PREFIX: Final = "OTELC2C_"
 
 
 @dataclass(frozen=True, repr=False)
-class Settings(MeasureOptions, MetricOptions, TraceOptions, PodOptions):
+class Settings(MeasureOptions, ProcessOptions, MetricOptions, TraceOptions, PodOptions):
     """Everything that was asked for. Make it with `Settings.from_environ`."""
 
     problems: tuple[Problem, ...] = field(default=())
