@@ -118,8 +118,7 @@ def parts(url: str) -> tuple[str, str]:
     at = url.find("#")
     if at >= 0:
         url = url[:at]
-    # Behind "https://" and at least one character of "http://".
-    at = url.find("/", 8)
+    at = url.find("/", url.find("://") + 3)
     return (url, "") if at < 0 else (url[:at], url[at:])
 
 
