@@ -28,6 +28,8 @@ from otelc2c.measure.operation import Operation
 from otelc2c.measure.outgoing import names
 from otelc2c.measure.outgoing.urls import Urls
 from otelc2c.measure.propagation import Propagation
+from otelc2c.measure.redis import names as redis_names
+from otelc2c.measure.redis.places import INSIDE
 from otelc2c.measure.totals import RequestTotals
 from otelc2c.record import wire
 from otelc2c.record.api_spans import ApiTracer
@@ -172,6 +174,11 @@ class Measurer:
         )
         self.urls: Final = Urls(settings.redacted_query, http, settings.requests_excluded_urls)
         """What may be told of the URLs of outgoing calls."""
+        self.conventions_db: Final = asked_for("database", settings.semconv_opt_in)
+        """Which names the attributes of single statements and commands have."""
+        self.redis: Final[Leaves[redis_names.Key]] = self.leaves(
+            "redis", instruments.database, redis_names.Names(self.conventions_db).describe, INSIDE
+        )
         self._same: dict[tuple[str, str, str | None], Entry] = {}
         self.entries: Final[Bounded[tuple[str, str, str], Entry]] = Bounded(self._entry)
 

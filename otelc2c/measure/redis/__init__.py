@@ -1,0 +1,1 @@
+"""Redis commands: their names, what is said of them, and who measures them."""

@@ -1,0 +1,181 @@
+"""redis-py: every command, pipeline and transaction of every client, in threads and in tasks.
+
+What listens (`PubSub`, `Monitor`) is left alone. One call of the application's is one operation: the
+attempts that redis-py makes, the redirections that it follows, and what it asks sentinels and nodes for
+itself are parts of it.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from time import perf_counter_ns
+from typing import Any, ClassVar, Final
+
+import wrapt
+from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
+    BaseInstrumentor,
+)
+
+from otelc2c.guard import swallowed
+from otelc2c.measure.failures import error_type
+from otelc2c.measure.measurer import Measurer, installed
+from otelc2c.measure.patches import Patches
+from otelc2c.measure.redis import running
+from otelc2c.measure.redis.commands import KNOWN, name_of
+from otelc2c.measure.redis.names import MOST_WORDS, PROCEDURES, Place, command_attributes
+from otelc2c.measure.redis.places import KEPT, forgets, notes_address, notes_itself, notes_node, place_of
+from otelc2c.measure.redis.replies import code_of
+from otelc2c.measure.redis.running import measured, measured_async
+
+_WHERE: Final = "measure.redis"
+
+
+# -- a command to a server that is known: by far the most, so on a way of its own -------------------
+
+
+def _known_place(client: Any) -> Place | None:
+    try:
+        place: Place | None = client.connection_pool.__dict__[KEPT]
+        return place
+    except KeyError:
+        pass
+    except Exception as error:
+        swallowed(_WHERE, error)
+        return None
+    try:
+        return place_of(client)
+    except Exception as error:
+        swallowed(_WHERE, error)
+        return None
+
+
+def _tell(
+    measurer: Measurer, place: Place, args: Sequence[Any], start_ns: int, error: BaseException | None = None
+) -> None:
+    end_ns = perf_counter_ns()
+    try:
+        sent = args[0] if args else None
+        name = (KNOWN.get(sent) if type(sent) is str else None) or name_of(sent)
+        asked = measurer.conventions_db
+        leaves = measurer.redis
+        extra = b""
+        if (asked.old or name in PROCEDURES) and leaves.wanted():
+            extra = command_attributes(asked, args)
+        words = min(len(args), MOST_WORDS)
+        if error is None:
+            leaves.write((name, words, place, None, None), start_ns, end_ns, extra)
+        else:
+            leaves.write((name, words, place, error_type(error), code_of(error)), start_ns, end_ns, extra)
+    except Exception as failure:
+        swallowed(_WHERE, failure)
+
+
+def _execute_command(original: Callable[..., Any]) -> Callable[..., Any]:
+    somewhere = measured(running.command_to_a_server)(original)
+
+    def execute_command(self: Any, *args: Any, **options: Any) -> Any:
+        measurer = installed.measurer
+        if measurer is None:
+            return original(self, *args, **options)
+        place = _known_place(self)
+        if place is None:
+            return somewhere(self, *args, **options)
+        start_ns = perf_counter_ns()
+        try:
+            result = original(self, *args, **options)
+        except BaseException as error:
+            _tell(measurer, place, args, start_ns, error)
+            raise
+        _tell(measurer, place, args, start_ns)
+        return result
+
+    return execute_command
+
+
+def _execute_command_async(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    somewhere = measured_async(running.command_to_a_server)(original)
+
+    async def execute_command(self: Any, *args: Any, **options: Any) -> Any:
+        measurer = installed.measurer
+        if measurer is None:
+            return await original(self, *args, **options)
+        place = _known_place(self)
+        if place is None:
+            return await somewhere(self, *args, **options)
+        start_ns = perf_counter_ns()
+        try:
+            result = await original(self, *args, **options)
+        except BaseException as error:
+            _tell(measurer, place, args, start_ns, error)
+            raise
+        _tell(measurer, place, args, start_ns)
+        return result
+
+    return execute_command
+
+
+# -- instrumentation --------------------------------------------------------------------------------
+
+
+class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+    """Measures all clients of redis-py, those that exist already too."""
+
+    # The base class makes one instance, but calls `__init__` each time.
+    _patches: ClassVar[Patches] = Patches()
+    _on = False
+    _hooked = False
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        return ("redis >= 6, < 9",)
+
+    def _instrument(self, **_kwargs: Any) -> None:
+        self._on = True
+        if "redis" in sys.modules:
+            self._change(sys.modules["redis"])
+        elif not self._hooked:
+            # An application that has redis-py and does not use it need not wait for it.
+            self._hooked = True
+            wrapt.register_post_import_hook(self._change, "redis")
+
+    def _change(self, _module: Any) -> None:
+        if not self._on:
+            return
+        try:
+            self._in_threads()
+            self._in_tasks()
+        except Exception as error:
+            self._patches.restore()
+            swallowed(_WHERE, error)
+
+    def _in_threads(self) -> None:
+        from redis import client, cluster, sentinel
+
+        replace = self._patches.replace
+        replace(client.Redis, "execute_command", _execute_command)
+        replace(client.Pipeline, "immediate_execute_command", measured(running.command_to_a_server))
+        replace(client.Pipeline, "execute", measured(running.pipeline))
+        replace(sentinel.SentinelManagedConnection, "connect_to", notes_address)
+        replace(sentinel.SentinelManagedConnection, "read_response", notes_itself)
+        replace(cluster.RedisCluster, "execute_command", measured(running.command_to_a_cluster))
+        replace(cluster.RedisCluster, "get_redis_connection", notes_node)
+        replace(cluster.ClusterPipeline, "execute", measured(running.pipeline_of_a_cluster))
+        replace(cluster.TransactionStrategy, "execute_command", measured(running.command_at_once))
+
+    def _in_tasks(self) -> None:
+        from redis.asyncio import client, cluster, sentinel
+
+        replace = self._patches.replace
+        replace(client.Redis, "execute_command", _execute_command_async)
+        replace(client.Pipeline, "immediate_execute_command", measured_async(running.command_to_a_server))
+        replace(client.Pipeline, "execute", measured_async(running.pipeline))
+        replace(sentinel.SentinelManagedConnection, "connect_to", notes_address)
+        replace(sentinel.SentinelManagedConnection, "read_response", notes_itself)
+        replace(cluster.RedisCluster, "execute_command", measured_async(running.command_to_a_cluster))
+        replace(cluster.ClusterNode, "acquire_connection", notes_itself)
+        replace(cluster.NodesManager, "initialize", forgets)
+        replace(cluster.ClusterPipeline, "execute", measured_async(running.pipeline_of_a_cluster))
+        # Not a coroutine function: it waits for a thread with a loop of its own.
+        replace(cluster.TransactionStrategy, "execute_command", measured(running.command_at_once))
+
+    def _uninstrument(self, **_kwargs: Any) -> None:
+        self._on = False
+        self._patches.restore()
