@@ -1,6 +1,6 @@
 # One command for each intention. What they need beyond git, make and Python 3.11 they get
 # themselves: Python packages into .venv, as pinned in requirements/dev.txt; other programs into
-# a folder in the user's cache.
+# a folder in the user's cache, and servers that tests start from Debian packages, where we are root.
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,7 +23,7 @@ demo: $(STAMP) ## serve the sample application until Ctrl-C; ONCE=1: a bounded l
 	@$(BIN)/otelc2c demo $(if $(filter 1 true yes,$(ONCE)),--once) $(if $(PORT),--port $(PORT))
 
 test: $(STAMP) ## run all tests (ARGS="..." for pytest; REQUIRE_SERVICES=1: a missing program fails)
-	@$(BIN)/python -m tests.parts.install promtool
+	@$(BIN)/python -m tests.parts.install promtool redis-server postgresql
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## style and types
@@ -32,7 +32,7 @@ check: $(STAMP) ## style and types
 	$(BIN)/mypy
 
 bench: $(STAMP) ## measure what a request, a record and a scrape cost, beside the peers (needs valgrind)
-	@$(BIN)/python -m tests.parts.install wrk
+	@$(BIN)/python -m tests.parts.install wrk redis-server
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: $(STAMP) ## pin the newest packages that fit pyproject.toml

@@ -1,14 +1,16 @@
-"""Get the programs that tests want, without changing the machine.
+"""Get the programs that tests want.
 
 A program that is installed is used as it is. Another is taken out of its Debian package into
-a folder of our own, so nothing is started and nobody needs to be root. Run as
-`python -m tests.parts.install NAME...`; one line says what could not be had, and the exit code
-is 0 all the same: a test that needs the program is skipped, or fails with REQUIRE_SERVICES=1.
-The folder with the programs is printed with `--folder`.
+a folder of our own, so nothing is started and nobody needs to be root. Servers have too many
+libraries and files for that: where we are root their packages are installed, and elsewhere a
+sentence says so. Run as `python -m tests.parts.install NAME...`; one line says what could not be
+had, and the exit code is 0 all the same: a test that needs the program is skipped, or fails with
+REQUIRE_SERVICES=1. The folder with the programs is printed with `--folder`.
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +37,24 @@ PARTS: Final[Mapping[str, Part]] = {
     for part in (
         Part("promtool", ("prometheus",), "usr/bin/promtool", "tests of the metrics page"),
         Part("wrk", ("wrk", "libluajit-5.1-2"), "usr/bin/wrk", "the throughput benchmark"),
+    )
+}
+
+
+class Service(NamedTuple):
+    """A server that tests start themselves: its Debian package, its program, and folders beside the PATH."""
+
+    name: str
+    program: str
+    folders: str
+    wanted_by: str
+
+
+SERVICES: Final[Mapping[str, Service]] = {
+    service.name: service
+    for service in (
+        Service("redis-server", "redis-server", "", "tests with Redis"),
+        Service("postgresql", "postgres", "/usr/lib/postgresql/*/bin", "tests with PostgreSQL"),
     )
 }
 
@@ -68,6 +88,38 @@ def obtain(part: Part, cache: Path, search: str) -> Path:
     return write_starter(part, folder, programs)
 
 
+def set_up(service: Service, search: str, is_root: bool) -> Path:
+    """The program of `service`, from `search` (as PATH) or its folders, or installed. Raises NotHad."""
+    found = find(service, search)
+    if found is not None:
+        return found
+    if shutil.which("apt-get", path=search) is None:
+        raise NotHad("this machine has no apt-get")
+    if not is_root:
+        raise NotHad(f"only root may install the Debian package {service.name}")
+    quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    options = ["-q", "-y", "-o", f"DPkg::Lock::Timeout={SECONDS:.0f}"]
+    command = ["apt-get", *options, "install", "--no-install-recommends", service.name]
+    folder = Path(tempfile.gettempdir())
+    try:
+        run(command, folder, quietly)
+    except NotHad:
+        run(["apt-get", *options, "update"], folder, quietly)
+        run(command, folder, quietly)
+    found = find(service, search)
+    if found is None:
+        raise NotHad(f"its package has no {service.program}")
+    return found
+
+
+def find(service: Service, search: str) -> Path | None:
+    """The program of `service`, where it is installed; the newest of several."""
+    beside = list(map(str, Path("/").glob(service.folders[1:]))) if service.folders else []
+    beside.sort(key=lambda folder: [int(number) for number in re.findall(r"\d+", folder)], reverse=True)
+    found = shutil.which(service.program, path=os.pathsep.join([search, *beside]))
+    return None if found is None else Path(found)
+
+
 def download(packages: Sequence[str], scratch: Path, cache: Path) -> None:
     """Fetch packages into `scratch`, with package lists of our own where the machine has none."""
     command = ["apt-get", "-q", "download", *packages]
@@ -87,12 +139,13 @@ def own_lists(cache: Path) -> list[str]:
     return ["-o", f"Dir::State::Lists={lists}/state/lists", "-o", f"Dir::Cache={lists}/cache"]
 
 
-def run(command: Sequence[str], folder: Path) -> None:
+def run(command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None) -> None:
     """Run one step quietly. Raises NotHad with the last line that it printed."""
     try:
         subprocess.run(
             command,
             cwd=folder,
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -133,13 +186,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     cache = cache_folder(environ)
     if asked.folder:
         print(cache / "bin")
-    if unknown := set(asked.names) - set(PARTS):
+    if unknown := set(asked.names) - set(PARTS) - set(SERVICES):
         parser.error(f"unknown programs: {', '.join(sorted(unknown))}")
-    for part in map(PARTS.__getitem__, asked.names):
+    search = environ.get("PATH", os.defpath)
+    for name in asked.names:
+        wanted = PARTS.get(name) or SERVICES[name]
         try:
-            obtain(part, cache, environ.get("PATH", os.defpath))
+            if isinstance(wanted, Part):
+                obtain(wanted, cache, search)
+            else:
+                set_up(wanted, search, os.geteuid() == 0)
         except NotHad as why:
-            print(f"{part.name} could not be had, {part.wanted_by} go without it: {why}", file=sys.stderr)
+            print(f"{name} could not be had, {wanted.wanted_by} go without it: {why}", file=sys.stderr)
     return 0
 
 

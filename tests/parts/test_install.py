@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.parts import install
-from tests.parts.install import NotHad, Part, cache_folder, main, obtain
+from tests.parts.install import SERVICES, NotHad, Part, Service, cache_folder, find, main, obtain, set_up
 
 PART = Part("brew", ("teapot",), "usr/bin/brew", "tests of tea")
+SAMOVAR = Service("samovar-server", "samovar", "", "tests with hot water")
 
 
 def program(path: Path, script: str) -> Path:
@@ -109,3 +110,61 @@ def test_programs_are_kept_where_the_makefile_looks(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "/cache/otelc2c/bin\n"
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
     assert "PARTS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/otelc2c/bin" in makefile
+
+
+def test_a_server_that_is_installed_is_used_as_it_is(machine: Path) -> None:
+    here = program(machine / "samovar", "")
+    assert set_up(SAMOVAR, str(machine), is_root=False) == here
+
+
+def test_a_server_may_be_in_a_folder_of_its_release(machine: Path, tmp_path: Path) -> None:
+    program(tmp_path / "lib/9/bin/samovar", "")
+    newest = program(tmp_path / "lib/17/bin/samovar", "")
+    program(tmp_path / "lib/16/bin/samovar", "")
+    assert find(SAMOVAR._replace(folders=f"{tmp_path}/lib/*/bin"), str(machine)) == newest
+
+
+def test_root_has_the_package_of_a_server_installed_without_a_question(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(machine))
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    monkeypatch.setenv("SAMOVAR", str(machine / "samovar"))
+    program(
+        machine / "apt-get",
+        'echo "$DEBIAN_FRONTEND $*" >> "$ASKED"\n'
+        'case " $* " in\n'
+        '*" update "*) touch "$ASKED.lists" ;;\n'
+        '*" install "*) test -e "$ASKED.lists" || exit 100; touch "$SAMOVAR"; chmod +x "$SAMOVAR" ;;\nesac',
+    )
+    (machine / "test").symlink_to(str(shutil.which("test")))
+    assert set_up(SAMOVAR, str(machine), is_root=True) == machine / "samovar"
+    first, update, second = (tmp_path / "asked").read_text().splitlines()
+    assert first.startswith("noninteractive -q -y ")
+    assert first.endswith(" install --no-install-recommends samovar-server")
+    assert update.endswith(" update")
+    assert second == first
+
+
+def test_somebody_else_than_root_is_told_who_may_install_a_server(machine: Path) -> None:
+    program(machine / "apt-get", "exit 1")
+    with pytest.raises(NotHad, match="only root may install the Debian package samovar-server"):
+        set_up(SAMOVAR, str(machine), is_root=False)
+
+
+def test_a_server_that_could_not_be_had_is_one_line(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (machine / "apt-get").unlink()
+    monkeypatch.setattr(install, "SERVICES", {"samovar-server": SAMOVAR})
+    assert main(["samovar-server"], {"PATH": str(machine)}) == 0
+    printed = capsys.readouterr().err
+    assert printed == (
+        "samovar-server could not be had, tests with hot water go without it: this machine has no apt-get\n"
+    )
+
+
+def test_every_server_that_tests_want_is_asked_for_by_the_makefile() -> None:
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    asked = makefile.partition("\ntest:")[2].partition("\n\n")[0].split()
+    assert set(SERVICES) <= set(asked)
