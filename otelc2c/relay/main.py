@@ -29,14 +29,15 @@ def main() -> None:
     if supervisor.take_lock(folder) is None:
         os._exit(supervisor.DONE)
     site_paths = [entry for entry in site.split(os.pathsep) if entry]
-    supervisor.supervise(folder, lambda: _work(folder, site_paths))
+    own = os.getpid()
+    supervisor.supervise(folder, lambda: _work(folder, site_paths, own))
 
 
-def _work(folder: Folder, site: Sequence[str]) -> None:
+def _work(folder: Folder, site: Sequence[str], supervised_by: int) -> None:
     from otelc2c.relay.relay import Relay
     from otelc2c.settings import Settings
 
-    Relay(folder, Settings.from_environ(os.environ), site).run()
+    Relay(folder, Settings.from_environ(os.environ), site, supervised_by).run()
 
 
 def run_in_thread(path: str, settings: "Settings") -> int | None:

@@ -9,15 +9,17 @@ its files go when its last record was acknowledged.
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 
-from otelc2c.record import files
+from otelc2c import catalog
+from otelc2c.record import files, layout
 from otelc2c.record.cells import Store, memory_of
 from otelc2c.record.files import BadFile
 from otelc2c.record.folder import Folder
 from otelc2c.record.merging import Merger, Source
 from otelc2c.record.points import Family, Scope
-from otelc2c.record.reading import CellsReader
+from otelc2c.record.reading import CellsReader, Series
 from otelc2c.record.ring_reader import RingReader
 
 
@@ -32,6 +34,41 @@ class Worker:
         self.folded = False
         self.source: Source | None = None
         self.ring: RingReader | None = None
+        self._active: list[Series] = []
+        self._looked = 0
+
+    @property
+    def role(self) -> int:
+        """What it says that it is: one of the layout's roles."""
+        return self.source.reader.role if self.source and self.source.reader else layout.ROLE_UNKNOWN
+
+    @property
+    def pid(self) -> int:
+        """The id by which it knows itself; 0 where it has no numbers."""
+        return self.source.reader.pid if self.source and self.source.reader else 0
+
+    @property
+    def age(self) -> float:
+        """Seconds since it made its files."""
+        reader = self.source.reader if self.source else None
+        return max(0.0, time.time() - reader.created) if reader else 0.0
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has ever answered a request."""
+        self._look_for_requests()
+        return bool(self._active)
+
+    def in_flight(self) -> int:
+        """How many requests it is answering, whether or not it gets on."""
+        self._look_for_requests()
+        return sum(series.q[series.base + layout.SUM_INT] for series in self._active)
+
+    def _look_for_requests(self) -> None:
+        known = self.source.reader.series if self.source and self.source.reader else []
+        name = catalog.HTTP_SERVER_ACTIVE_REQUESTS.name
+        self._active += [series for series in known[self._looked :] if series.instrument.name == name]
+        self._looked = len(known)
 
     def scope(self, number: int) -> Scope:
         """The scope that a record of this process names by `number`."""
@@ -233,6 +270,11 @@ class Pod:
         """All processes with records, oldest first."""
         with self._lock:
             return [worker for worker in self._workers.values() if worker.ring is not None]
+
+    def members(self) -> list[Worker]:
+        """All processes that live, oldest first."""
+        with self._lock:
+            return [worker for worker in self._workers.values() if not worker.dead]
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -14,8 +14,10 @@ from otelc2c.relay.control import Control
 from otelc2c.relay.exporters import Exporters
 from otelc2c.relay.page import Page
 from otelc2c.relay.pod import Pod
+from otelc2c.relay.processes import Processes
 from otelc2c.relay.pump import SpanPump
 from otelc2c.relay.state import Component, State
+from otelc2c.relay.workforce import Workforce
 from otelc2c.settings import Settings
 
 POLL = 0.1
@@ -28,14 +30,23 @@ PAGE = Component("prometheus_http_text_metric_exporter")
 class Relay:
     """Reads a pod's files and sends what they hold, until nobody writes any more."""
 
-    def __init__(self, folder: Folder, settings: Settings, site: Sequence[str]) -> None:
-        """Work for `folder`. `site` is where packages are that exporters of others need."""
+    def __init__(self, folder: Folder, settings: Settings, site: Sequence[str], supervisor: int = 0) -> None:
+        """Work for `folder`. `site` is where packages are that exporters of others need.
+
+        `supervisor` is the process id of the supervisor; without one this is a thread of a process that
+        records itself.
+        """
         self._folder = folder
         self._settings = settings
         self._resource, schema_url = folder.read_resource()
         self._started_ns = int(os.stat(folder.alive).st_mtime_ns)
         self.pod = Pod(folder, settings.cardinality_limit, settings.backlog_bytes)
         self.state = State()
+        self._workforce = Workforce(self.pod)
+        self._processes: Processes | None = None
+        if settings.process_metrics != "off" and settings.metrics_exporters:
+            each = settings.process_metrics == "worker"
+            self._processes = Processes(self._workforce.members, each=each, supervisor=supervisor)
         self._saved = ""
         self._saving = threading.Lock()
         self._restore()
@@ -72,7 +83,10 @@ class Relay:
         # A process that began a moment ago may have answered somebody who looks now.
         self.pod.look()
         self.state.note_files(self.pod)
-        return self.pod.families()
+        families = [*self.pod.families(), *self._workforce.families()]
+        if self._processes is not None:
+            families += self._processes.families()
+        return families
 
     def _scraped(self) -> tuple[list[Family], Attributes]:
         begun = time.perf_counter()
@@ -91,7 +105,9 @@ class Relay:
             self.pod.gone.update({key: int(saved["gone"][key]) for key in self.pod.gone})
             self.pod.bad_files += int(saved["bad_files"])
             self.pod.backlog_dropped += int(saved["backlog_dropped"])
-        except (OSError, ValueError, KeyError, TypeError):
+            if self._processes is not None and saved["processes"]:
+                self._processes.from_dict(saved["processes"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # there was none, or it was killed before it wrote anything of use
         self.state.add(catalog.RELAY_STARTS, 1)
 
@@ -104,6 +120,7 @@ class Relay:
                     "gone": self.pod.gone,
                     "bad_files": self.pod.bad_files,
                     "backlog_dropped": self.pod.backlog_dropped,
+                    "processes": self._processes.to_dict() if self._processes is not None else None,
                 }
             )
             if content != self._saved:
@@ -138,6 +155,8 @@ class Relay:
 
     def _seldom(self) -> None:
         self._folder.sweep()
+        if self._processes is not None:
+            self._processes.look()
         self._save()
         if self.page is not None and not self.page.try_bind() and not self._page_missing:
             self._page_missing = True
