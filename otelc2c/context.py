@@ -9,7 +9,7 @@ context (`OTEL_PYTHON_CONTEXT`), or another layout.
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -42,17 +42,26 @@ def _span_key() -> str | None:
     return next(iter(context), None) if len(context) == 1 else None
 
 
-def _short_way(
-    get: Callable[[], Context], variable: ContextVar[Context], key: str
-) -> tuple[Callable[[], Span], Callable[[Span], Activation], Callable[[Activation], None]]:
+class Activate(Protocol):
+    """How a span becomes the current one."""
+
+    def __call__(self, span: Span, now: Mapping[str, Any] | None = None) -> Activation:
+        """Make `span` current. `now` is `current_context()`, where that has been looked at already."""
+
+
+Ways: TypeAlias = tuple[Callable[[], Span], Activate, Callable[[Activation], None]]
+
+
+def _short_way(get: Callable[[], Context], variable: ContextVar[Context], key: str) -> Ways:
     def current_span() -> Span:
         span: Any = get().get(key)
         return span or INVALID_SPAN
 
     write = variable.set
 
-    def activate(span: Span) -> Activation:
-        now = get()
+    def activate(span: Span, now: Mapping[str, Any] | None = None) -> Activation:
+        if now is None:
+            now = get()
         # Mostly there is nothing but a span, and no copy to make.
         return write(Context({**now, key: span} if len(now) > (key in now) else {key: span}))
 
@@ -69,14 +78,14 @@ def _short_way(
     return current_span, activate, deactivate
 
 
-def _public_way() -> tuple[Callable[[], Span], Callable[[Span], Activation], Callable[[Activation], None]]:
-    def activate(span: Span) -> Activation:
+def _public_way() -> Ways:
+    def activate(span: Span, now: Mapping[str, Any] | None = None) -> Activation:
         return otel_context.attach(set_span_in_context(span))
 
     return get_current_span, activate, otel_context.detach
 
 
-def _choose() -> tuple[Callable[[], Span], Callable[[Span], Activation], Callable[[Activation], None]]:
+def _choose() -> Ways:
     variable, key = _variable(), _span_key()
     if variable is None or key is None:
         return _public_way()

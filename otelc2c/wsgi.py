@@ -20,6 +20,7 @@ from opentelemetry.trace import (
 )
 
 from otelc2c import context
+from otelc2c.context import SPAN_KEY
 from otelc2c.guard import swallowed
 from otelc2c.measure.bodies import follow
 from otelc2c.measure.measurer import Entry, Measurer, installed
@@ -102,7 +103,8 @@ def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) 
             or get_global_textmap() is not propagation.known
         ):
             parent, baggage = propagation.incoming(environ)
-        outer = context.current_span()
+        now = context.current_context()
+        outer = now.get(SPAN_KEY) or INVALID_SPAN
         tracer: Any = measurer.tracer
         around = None
         if outer is INVALID_SPAN and measurer.light and tracer.pipeline.ours:
@@ -115,14 +117,14 @@ def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) 
                 span.totals = NOTHING[:]
                 baggage = Context({**(baggage or {}), TOTALS: span.totals})
         request = new_request(measurer, environ, start_response, entry, span, start_ns, around is not None)
-        entry.active.add(1)
         environ[KEY] = request
-        # Last, so that nothing that fails leaves it behind.
         if baggage is None:
-            request.token = context.activate(span)
+            request.token = context.activate(span, now)
         else:
             request.baggage = baggage
             request.enter()
+        # Last: what fails before leaves no request in flight behind.
+        entry.active.add(1)
     except Exception as error:
         environ.pop(KEY, None)
         swallowed("wsgi", error)

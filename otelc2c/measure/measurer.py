@@ -166,6 +166,7 @@ class Measurer:
         self.request_id: Final = _REQUEST_ID in settings.response_headers
         self.trace_response: Final = "traceresponse" in settings.response_headers
         self.server_timing: Final = "Server-Timing" in settings.response_headers
+        self.more_headers: Final = self.trace_response or self.server_timing
         self.totals: Final = instruments.totals
         self._settings = settings
         http = asked_for("http", settings.semconv_opt_in)

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from time import perf_counter_ns
 from typing import Any, Final, TypeAlias
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from otelc2c import context
+from otelc2c.context import SPAN_KEY
 from otelc2c.guard import swallowed
 from otelc2c.measure.failures import error_type
 from otelc2c.measure.http import OTHER, Bounded, Where, route_text
@@ -77,16 +78,18 @@ class Operation:
                 around = running.span
                 if not around.recording:
                     return perf_counter_ns(), None, None
-                parent = context.current_span()
+                now = context.current_context()
+                parent = now.get(SPAN_KEY) or INVALID_SPAN
                 if parent is not around and not parent.is_recording():
                     return perf_counter_ns(), None, None
             else:
-                parent = context.current_span()
+                now = context.current_context()
+                parent = now.get(SPAN_KEY) or INVALID_SPAN
                 if not parent.is_recording():
                     return perf_counter_ns(), None, None
             start_ns = perf_counter_ns()
             span = self._tracer.child(parent, start_ns, self._shapes[name])
-            return start_ns, span, context.activate(span)
+            return start_ns, span, context.activate(span, now)
         except Exception as error:
             swallowed(self._where, error)
             return None
@@ -106,7 +109,7 @@ class Operation:
             seconds = (end_ns - start_ns) * 1e-9
             cell = self._cells[first, where, root, kind]
             cell.record(seconds)
-            if self._exemplars and span.sampled and (now := end_ns + span.clock) >= cell.exemplar_due:
+            if self._exemplars and span.flags & 1 and (now := end_ns + span.clock) >= cell.exemplar_due:
                 cell.exemplar(seconds, now, span.trace_id, span.span_id)
             span.close(end_ns, None if kind is None else self._failed[name, kind])
         except Exception as failure:

@@ -111,11 +111,8 @@ class Request:
                     sent = [*headers, (_REQUEST_ID, self.span.trace_id.hex())]
             except Exception:  # what is no list of headers is for the server to refuse
                 sent = headers
-        if measurer.trace_response:
-            sent = self._with_trace_response(sent)
-        if measurer.server_timing and type(sent) is list:
-            timing = server_timing(self.span.totals, perf_counter_ns() - self.start_ns)
-            sent = [*sent, ("Server-Timing", timing)]
+        if measurer.more_headers:
+            sent = self._with_more(sent)
         if exc_info is None:
             self.server_write = self.server_start(status, sent)
         else:
@@ -125,13 +122,20 @@ class Request:
         self.headers = headers
         return self.write
 
-    def _with_trace_response(self, headers: Any) -> Any:
+    def _with_more(self, headers: Any) -> Any:
+        """The list with the headers that few ask for."""
         try:
-            if type(headers) is not list or any(name.lower() == "traceresponse" for name, _ in headers):
+            if type(headers) is not list:
                 return headers
-            span = self.span
-            value = f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{span.sampled:02x}"
-            return [*headers, ("traceresponse", value)]
+            measurer, span = self.measurer, self.span
+            more = []
+            if measurer.trace_response and not any(name.lower() == "traceresponse" for name, _ in headers):
+                value = f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{span.flags & 1:02x}"
+                more.append(("traceresponse", value))
+            if measurer.server_timing:
+                elapsed = perf_counter_ns() - self.start_ns
+                more.append(("Server-Timing", server_timing(span.totals, elapsed)))
+            return [*headers, *more]
         except Exception:
             return headers
 
@@ -210,7 +214,7 @@ class Request:
         totals = span.totals
         if totals is not None:
             measurer.totals.record(totals, where, root)
-        if (span.recording and span.sampled and measurer.exemplars) or measurer.all_exemplars:
+        if (span.recording and span.flags & 1 and measurer.exemplars) or measurer.all_exemplars:
             now_ns = end_ns + span.clock
             if now_ns >= cell.exemplar_due:
                 cell.exemplar(seconds, now_ns, span.trace_id, span.span_id)

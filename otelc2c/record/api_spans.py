@@ -32,6 +32,7 @@ class ApiSpan(trace.Span):
         self.shape = shape
         self.trace_id = context.trace_id.to_bytes(16, "big")
         self.span_id = context.span_id.to_bytes(8, "big")
+        self.flags = context.trace_flags
         self.sampled = context.trace_flags.sampled
         self.recording = span.is_recording()
         self._first_name = name

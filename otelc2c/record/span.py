@@ -38,6 +38,9 @@ _TRACE, _LOCAL, _PARENT = wire.TRACE, wire.FLAGS_LOCAL, wire.PARENT
 TOGETHER_NS: Final = 20_000_000
 MOST_TOGETHER: Final = 16
 """Spans of one record."""
+_PARTS: Final = 5
+"""Of one span that waits: length, head, identity, body, further attributes. They are joined once."""
+_MOST_PARTS: Final = MOST_TOGETHER * _PARTS
 _NONE: Final[list[bytes]] = []
 
 
@@ -82,8 +85,8 @@ def parent_of(value: "trace.Span | SpanContext | Parent | None") -> Parent | Non
 class Span(trace.Span, LooksReadable):
     """One operation. Made by `Tracer` only, with `new_span`.
 
-    Beside OpenTelemetry's API: `trace_id` (16 bytes), `span_id` (8 bytes), `sampled` (the flag that
-    is passed on), `recording` (whether anybody will see it), and `clock`, the nanoseconds that lead
+    Beside OpenTelemetry's API: `trace_id` (16 bytes), `span_id` (8 bytes), `flags` (those that
+    are passed on), `recording` (whether anybody will see it), and `clock`, the nanoseconds that lead
     from `time.perf_counter_ns` to Unix time anywhere in this process' part of the trace.
     """
 
@@ -98,7 +101,6 @@ class Span(trace.Span, LooksReadable):
         "pipeline",
         "recording",
         "root",
-        "sampled",
         "shape",
         "span_context",
         "span_id",
@@ -117,7 +119,6 @@ class Span(trace.Span, LooksReadable):
     origin: bytes | Parent | None
     head: bytes
     flags: int
-    sampled: bool
     state: TraceState | None
     recording: bool
     clock: int
@@ -130,7 +131,7 @@ class Span(trace.Span, LooksReadable):
     ended_ns: int
     child_head: bytes
     details: Details | None
-    span_context: SpanContext | None
+    span_context: SpanContext
     totals: list[int] | None
     """What was counted below this span, if it is the first: see `otelc2c.measure.totals`."""
 
@@ -170,12 +171,11 @@ class Span(trace.Span, LooksReadable):
                     self.shape = shape
                     extra += more
                 identity = _pack(_ID, self.span_id, _START, self.started_ns, _END, ended_ns)
-                message = self.head + identity + shape.body + extra
                 root = self.root
                 if root is not None:
-                    root.write_below(shape.info, message, ended_ns)
+                    root.write_below(shape.info, ended_ns, self.head, identity, shape.body, extra)
                 else:
-                    self.write(shape.info, message)
+                    self._write_first(shape.info, self.head, identity, shape.body, extra)
             else:
                 self._finish(shape, extra)
         except Exception as error:
@@ -191,45 +191,49 @@ class Span(trace.Span, LooksReadable):
         self.waiting = []
         self.until_ns = self.started_ns + TOGETHER_NS
 
-    def write(self, info: int, message: bytes) -> None:
-        """Hand this span, encoded, to the ring, now or with its root's end."""
-        root = self.root
-        if root is not None:
-            root.write_below(info, message, self.ended_ns)
-            return
-        size = len(message)
-        message = ITEM_HEADS[size] + message if size < USUAL else item(message)
-        if self.until_ns:
-            self.until_ns = 0
-            waiting = self.waiting
-            if waiting:
-                small = len(message) < USUAL
-                if small:
-                    waiting.append(message)
-                self._release(info)
-                if small:
-                    return
-        self.pipeline.put(info, message)  # type: ignore[misc]
+    def write_below(
+        self,
+        info: int,
+        ended_ns: int,
+        head: bytes,
+        identity: bytes = b"",
+        body: bytes = b"",
+        extra: bytes = b"",
+    ) -> None:
+        """Hand a span below this one, which ended at `ended_ns` in Unix nanoseconds, to the ring.
 
-    def write_below(self, info: int, message: bytes, ended_ns: int) -> None:
-        """Hand a span below this one, which ended at `ended_ns` in Unix nanoseconds, to the ring."""
-        size = len(message)
+        It is encoded in these four parts, of which all but the first may be empty.
+        """
+        size = len(head) + len(identity) + len(body) + len(extra)
         own = self.tracer.info
         if size < USUAL:
-            message = ITEM_HEADS[size] + message
-            full = len(self.waiting) >= MOST_TOGETHER - 1
-            # No call stands between the look and the append, so that the end does not miss it.
+            parts = (ITEM_HEADS[size], head, identity, body, extra)
+            # No call stands between the look and the addition, so that the end does not miss it.
             # A record holds spans of one scope, and what waits here is of this span's.
             if ended_ns < self.until_ns and info == own:
-                self.waiting.append(message)
-                if full:
+                self.waiting += parts
+                if len(self.waiting) >= _MOST_PARTS:
                     self._release(info)
                 return
+            message = b"".join(parts)
         else:
-            message = item(message)
+            message = item(b"".join((head, identity, body, extra)))
         if self.waiting and info == own:
             self._release(info)
         self.pipeline.put(info, message)  # type: ignore[misc]
+
+    def _write_first(
+        self, info: int, head: bytes, identity: bytes = b"", body: bytes = b"", extra: bytes = b""
+    ) -> None:
+        """Hand this span, the first of its part of the trace, to the ring, with what waits for it."""
+        size = len(head) + len(identity) + len(body) + len(extra)
+        if not self.until_ns or size >= USUAL:
+            self.wait_no_longer()
+            self.pipeline.put(info, item(b"".join((head, identity, body, extra))))  # type: ignore[misc]
+            return
+        self.until_ns = 0
+        self.waiting += (ITEM_HEADS[size], head, identity, body, extra)
+        self._release(info)
 
     def wait_no_longer(self) -> None:
         """Write what waits for this span's end, and let nothing wait from now on."""
@@ -243,10 +247,10 @@ class Span(trace.Span, LooksReadable):
         put = self.pipeline.put
         if put is None:
             return
-        # Threads may have added one more at the same time, so that they are counted here.
-        for at in range(0, len(waiting), MOST_TOGETHER):
-            part = waiting[at : at + MOST_TOGETHER]
-            put(info + (len(part) - 1 << INFO_ITEMS_SHIFT), b"".join(part))
+        # Threads may have added some more at the same time, so that they are counted here.
+        for at in range(0, len(waiting), _MOST_PARTS):
+            parts = waiting[at : at + _MOST_PARTS]
+            put(info + (len(parts) // _PARTS - 1 << INFO_ITEMS_SHIFT), b"".join(parts))
 
     def head_of_children(self) -> bytes:
         """The encoded fields that all children of this span have in common."""
@@ -269,7 +273,11 @@ class Span(trace.Span, LooksReadable):
             details.take(shape, extra)
         pipeline.on_ending(self)
         if self.sampled and pipeline.put is not None:
-            self.write(self.tracer.info, self._payload(details))
+            payload, root = self._payload(details), self.root
+            if root is None:
+                self._write_first(self.tracer.info, payload)
+            else:
+                root.write_below(self.tracer.info, self.ended_ns, payload)
         if pipeline.processors:
             pipeline.on_end(self.readable())
 
@@ -302,12 +310,18 @@ class Span(trace.Span, LooksReadable):
 
     # -- OpenTelemetry's API ---------------------------------------------------------------
 
+    @property
+    def sampled(self) -> bool:
+        """The flag that is passed on to whoever continues the trace."""
+        return self.flags & 1 == 1
+
     def get_span_context(self) -> SpanContext:
-        context = self.span_context
-        if context is None:
+        try:
+            return self.span_context
+        except AttributeError:  # most spans are never asked, so they begin without one
             own = Parent(self.trace_id, self.span_id, self.flags, self.state, False)
             context = self.span_context = own.context()
-        return context
+            return context
 
     @property
     def parent(self) -> SpanContext | None:
@@ -436,20 +450,19 @@ def new_span(
     span.origin = origin
     span.head = head
     span.flags = flags
-    span.sampled = flags & 1 == 1
     span.state = state
     span.recording = recording
     span.clock = clock
     span.started_ns = started_ns
     span.shape = shape
     span.root = root
-    span.until_ns = 0
-    span.waiting = _NONE
     span.ended_ns = 0
     span.child_head = b""
     span.details = None
-    span.span_context = None
-    span.totals = None
+    if root is None:
+        span.until_ns = 0
+        span.waiting = _NONE
+        span.totals = None
     return span
 
 
