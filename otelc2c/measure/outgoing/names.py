@@ -56,4 +56,7 @@ class Names:
             }
         if self._conventions.old:
             found |= {"http.method": method, "http.status_code": status}
+        if self._conventions.old and self._conventions.new:
+            # Other instrumentations have these where both are asked for, and only there.
+            found |= {"http.host": host, "net.peer.port": port, "http.flavor": version}
         return {name: value for name, value in found.items() if value is not None}

@@ -17,10 +17,11 @@ STABLE = {
     "network.protocol.version": "1.1",
 }
 BEFORE = {"http.method": "GET", "http.status_code": 200}
+WITH_BOTH = {"http.host": "shop.example.com", "net.peer.port": 443, "http.flavor": "1.1"}
 
 
 @pytest.mark.parametrize(
-    ("asked", "attributes"), [(NEW, STABLE), (OLD, BEFORE), (BOTH, {**STABLE, **BEFORE})]
+    ("asked", "attributes"), [(NEW, STABLE), (OLD, BEFORE), (BOTH, {**STABLE, **BEFORE, **WITH_BOTH})]
 )
 def test_spans_have_the_names_that_were_asked_for(asked: Conventions, attributes: dict[str, object]) -> None:
     found = Names(asked).describe(KEY)
