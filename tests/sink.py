@@ -131,6 +131,12 @@ def span_counts(received: Iterable[Received]) -> Counter[bytes]:
     return Counter(one.span.span_id for one in spans_of(received))
 
 
+def framed(received: Received) -> bytes:
+    """One request as it stands in the file of a sink."""
+    name = received.path.encode()
+    return _FRAME.pack(len(name), len(received.body), received.time_ns) + name + received.body
+
+
 def read_received(path: Path) -> list[Received]:
     """What a sink process has written so far; a frame that is still being written is left out."""
     data = path.read_bytes() if path.exists() else b""
@@ -261,8 +267,7 @@ class Sink:
     def _write(self, received: Received) -> None:
         if self._file is None:
             return
-        name = received.path.encode()
-        self._file.write(_FRAME.pack(len(name), len(received.body), received.time_ns) + name + received.body)
+        self._file.write(framed(received))
         self._file.flush()
         # Another process reads the file; keeping everything twice would only cost memory.
         self.accepted.clear()

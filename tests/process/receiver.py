@@ -15,15 +15,17 @@ ROOT = Path(__file__).parents[2]
 
 
 class Receiver:
-    """A receiver at `address`, ended with the block; `behaviour` is one of `tests.sink.BEHAVIOURS`."""
+    """A receiver at `address`, ended with the block.
 
-    def __init__(self, folder: Path, behaviour: str = "healthy") -> None:
+    It speaks OTLP over HTTP, or over gRPC where `program` is `tests.process.grpc_sink`, which always
+    behaves.
+    """
+
+    def __init__(self, folder: Path, program: str = "tests.sink") -> None:
+        """Start `program`, which keeps what it gets in `folder`."""
         self._file = folder / "received"
         self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tests.sink"),
-                *("--file", str(self._file), "--behaviour", behaviour),
-            ],
+            [sys.executable, "-m", program, "--file", str(self._file)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
