@@ -80,6 +80,7 @@ def serve(
 
 
 def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) -> Request | Quiet | None:
+    counted = False
     try:
         get = environ.get
         before = get(KEY)
@@ -117,16 +118,19 @@ def _begin(measurer: Measurer, environ: Environ, start_response: StartResponse) 
                 span.totals = NOTHING[:]
                 baggage = Context({**(baggage or {}), TOTALS: span.totals})
         request = new_request(measurer, environ, start_response, entry, span, start_ns, around is not None)
+        entry.active.add(1)
+        counted = True
         environ[KEY] = request
+        # Last, so that nothing that fails leaves it behind.
         if baggage is None:
             request.token = context.activate(span, now)
         else:
             request.baggage = baggage
             request.enter()
-        # Last: what fails before leaves no request in flight behind.
-        entry.active.add(1)
     except Exception as error:
         environ.pop(KEY, None)
+        if counted:
+            entry.active.add(-1)
         swallowed("wsgi", error)
         return None
     return request

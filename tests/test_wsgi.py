@@ -11,7 +11,7 @@ from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, TraceFlags
 
-from otelc2c import guard
+from otelc2c import context, guard
 from otelc2c.measure import bodies, request
 from otelc2c.measure.measurer import installed
 from otelc2c.record.samplers import Inline
@@ -92,6 +92,7 @@ def _fails(*_args: Any, **_named: Any) -> Any:
         ("bodies", "SizedBody"),
         ("bodies", "Body"),
         ("bodies", "_watch_close"),
+        ("context", "activate"),
     ],
 )
 def test_a_failure_of_ours_is_not_noticed(owner: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,11 +108,19 @@ def test_a_failure_of_ours_is_not_noticed(owner: str, name: str, monkeypatch: py
         if owner == "request" and name == "look":
             monkeypatch.setattr(request.Request, "_record", _fails)
         else:
-            target = {"measurer": kit.measurer, "entry": entry, "request": request, "bodies": bodies}[owner]
+            target = {
+                "measurer": kit.measurer,
+                "entry": entry,
+                "request": request,
+                "bodies": bodies,
+                "context": context,
+            }[owner]
             monkeypatch.setattr(target, name, Broken())
         for app in APPLICATIONS.values():
             assert called(app) == observe(app, make_environ())
             assert called(app, most=1) == observe(app, make_environ(), 1)
+        if owner != "entry" and name != "look":
+            assert kit.active == 0
     assert guard.total() > 0
     assert trace.get_current_span() is INVALID_SPAN
 
