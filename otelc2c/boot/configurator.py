@@ -13,7 +13,11 @@ from otelc2c.boot.distro import Distro
 from otelc2c.boot.life import Life
 from otelc2c.boot.resource import build_resource, new_instance_id
 from otelc2c.boot.tracing import own_tracer, records_spans, tracer_provider
+from otelc2c.measure import gunicorn
+from otelc2c.measure.garbage import Collections
+from otelc2c.measure.gunicorn_master import Master
 from otelc2c.measure.measurer import Instruments, Measurer, install
+from otelc2c.record.layout import ROLE_SERVER
 from otelc2c.record.meter import MeterProvider
 from otelc2c.settings import Settings
 
@@ -52,6 +56,18 @@ class Started:
             Instruments.of(recorder.store, settings.cardinality_limit, self.meters.views),
         )
         self.life.at_end(self.meters.observer.close)
+        if settings.metrics_exporters:
+            self._watch_the_process(settings)
+
+    def _watch_the_process(self, settings: Settings) -> None:
+        """Measure what happens besides requests: gunicorn's workers, and the garbage collector."""
+        store = self.life.recorder.store
+        if self.life.created:
+            store.note_role(ROLE_SERVER)
+        views = self.meters.views
+        gunicorn.Hooks(Master(store, settings.cardinality_limit, views)).install()
+        if settings.process_metrics != "off":
+            Collections(store, settings.cardinality_limit, views).start()
 
     def _works(self) -> bool:
         """Whether this process is no master: it has answered a request, or gunicorn made it for that."""

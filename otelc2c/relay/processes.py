@@ -173,7 +173,8 @@ class Processes:
         known.role = role
 
     def _add_to_ended(self, role: str, counts: tuple[float, ...]) -> None:
-        self._ended[role] = _plus(self._ended.get(role, _NOTHING), counts)
+        if any(counts):
+            self._ended[role] = _plus(self._ended.get(role, _NOTHING), counts)
 
     # -- telling -----------------------------------------------------------------------------
 
