@@ -1,0 +1,1 @@
+"""SQL statements: their names, their text without literals, and who measures them."""
