@@ -117,7 +117,7 @@ class Leaves(Generic[_KeyT]):
         try:
             context = current_context()
             parent: Any = context.get(SPAN_KEY)
-            if len(context) > 1 and self._is_suppressed(context):
+            if len(context) > (parent is not None) and self._is_suppressed(context):
                 return
             cell, shape = self._outcomes[key]
             seconds = (end_ns - start_ns) * 1e-9
@@ -155,7 +155,7 @@ class Leaves(Generic[_KeyT]):
         try:
             context = current_context()
             parent: Any = context.get(SPAN_KEY)
-            if len(context) > 1 and self._is_suppressed(context):
+            if len(context) > (parent is not None) and self._is_suppressed(context):
                 return None
             shape = self._beginnings[key]
             if type(parent) is Span and not (root := parent.root or parent).ended_ns:

@@ -177,6 +177,18 @@ def test_nothing_is_recorded_where_it_is_suppressed() -> None:
     assert len(kit.spans) == 1
 
 
+def test_nothing_is_recorded_where_it_is_suppressed_outside_of_a_request() -> None:
+    def outside(leaves: Leaves[Key]) -> None:
+        with suppress_instrumentation():
+            write(leaves)
+            assert leaves.begin(("SELECT", None), 1) is None
+
+    with Kit() as kit:
+        contextvars.Context().run(outside, leaves_of(kit))
+    assert kit.points(NAME) == {}
+    assert kit.spans == []
+
+
 def test_outside_of_a_request_a_leaf_is_a_trace_of_its_own() -> None:
     """As contrib has it for statements at start."""
     with Kit() as kit:

@@ -129,10 +129,13 @@ class Watched:
         ).encode() in self.sentinel.say(f"SENTINEL replicas {SERVICE}")
 
     def replica_is_master(self) -> bool:
-        """Whether it has done so."""
-        return b"role:master" in self.replica.say("INFO replication") and str(
-            self.replica.port
-        ).encode() in self.sentinel.say(f"SENTINEL get-master-addr-by-name {SERVICE}")
+        """Whether it has done so, and says so."""
+        port = str(self.replica.port)
+        said = self.sentinel.say(f"SENTINEL master {SERVICE}").decode()
+        return (
+            b"role:master" in self.replica.say("INFO replication")
+            and f"\r\nport\r\n${len(port)}\r\n{port}\r\n" in said
+        )
 
 
 @contextmanager

@@ -158,7 +158,7 @@ class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         replace(cluster.RedisCluster, "execute_command", measured(running.command_to_a_cluster))
         replace(cluster.RedisCluster, "get_redis_connection", notes_node)
         replace(cluster.ClusterPipeline, "execute", measured(running.pipeline_of_a_cluster))
-        replace(cluster.TransactionStrategy, "execute_command", measured(running.command_at_once))
+        replace(cluster.TransactionStrategy, "_immediate_execute_command", measured(running.command_at_once))
 
     def _in_tasks(self) -> None:
         from redis.asyncio import client, cluster, sentinel
@@ -173,8 +173,8 @@ class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         replace(cluster.ClusterNode, "acquire_connection", notes_itself)
         replace(cluster.NodesManager, "initialize", forgets)
         replace(cluster.ClusterPipeline, "execute", measured_async(running.pipeline_of_a_cluster))
-        # Not a coroutine function: it waits for a thread with a loop of its own.
-        replace(cluster.TransactionStrategy, "execute_command", measured(running.command_at_once))
+        at_once = measured_async(running.command_at_once)
+        replace(cluster.TransactionStrategy, "_immediate_execute_command", at_once)
 
     def _uninstrument(self, **_kwargs: Any) -> None:
         self._on = False

@@ -37,10 +37,12 @@ class Running:
         args: Sequence[Any],
         kind: str = "",
         stack: Sequence[Any] = (),
+        node: Any = None,
     ) -> None:
         """A command with these `args`, or a batch of the `kind` PIPELINE or MULTI with its `stack`.
 
-        Without a `place` the servers are collected in the context, which must be left by `end`.
+        Without a `place` the servers are collected in the context, which must be left by `end`, behind
+        the `node` of a cluster to which there is a connection already.
         """
         self._measurer = measurer
         self._place = place
@@ -49,6 +51,8 @@ class Running:
         # redis-py begins a new list when a pipeline is over, and leaves this one as it is.
         self._stack = stack
         self._visited = Visited(database)
+        if node is not None:
+            self._visited.servers.append((node.host, node.port))
         self._token = enter(self._visited)
         self._start_ns = perf_counter_ns()
 
@@ -113,12 +117,9 @@ def command_to_a_cluster(measurer: Measurer, client: Any, args: Sequence[Any]) -
     return Running(measurer, None, _OF_A_CLUSTER, args)
 
 
-def command_at_once(measurer: Measurer, strategy: Any, args: Sequence[Any]) -> Running | None:
-    """`execute_command` of a cluster's transaction: most commands wait, those that watch are sent."""
-    watches = strategy._watching or args[0] in strategy.IMMEDIATE_EXECUTE_COMMANDS
-    if not watches or strategy._explicit_transaction:
-        return None
-    return Running(measurer, None, _OF_A_CLUSTER, args)
+def command_at_once(measurer: Measurer, strategy: Any, args: Sequence[Any]) -> Running:
+    """`_immediate_execute_command` of a cluster's transaction: what does not wait for its end."""
+    return Running(measurer, None, _OF_A_CLUSTER, args, node=_node_of(strategy))
 
 
 def pipeline(measurer: Measurer, pipe: Any, args: Sequence[Any]) -> Running | None:
@@ -142,7 +143,12 @@ def pipeline_of_a_cluster(measurer: Measurer, pipe: Any, args: Sequence[Any]) ->
     if not stack and not getattr(strategy, "_watching", False):
         return None
     kind = MULTI if hasattr(strategy, "_explicit_transaction") else PIPELINE
-    return Running(measurer, None, _OF_A_CLUSTER, (), kind, stack)
+    return Running(measurer, None, _OF_A_CLUSTER, (), kind, stack, _node_of(strategy))
+
+
+def _node_of(strategy: Any) -> Any:
+    """The node of a cluster's transaction that has watched a key, in a task."""
+    return getattr(strategy, "_transaction_node", None)
 
 
 def begun(begin: Begin, subject: Any, args: Sequence[Any]) -> Running | None:
