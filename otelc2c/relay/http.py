@@ -15,8 +15,8 @@ import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
-from urllib.parse import unquote, urlsplit
+from typing import Final, NamedTuple, TypeAlias
+from urllib.parse import quote, unquote, urlsplit
 
 from otelc2c.relay.sockets import Resolver, TimedSocket, connect, remaining
 
@@ -25,6 +25,8 @@ MOST_READ: Final = 64 * 1024
 """Bytes of an answer that are read; what is longer ends the connection (F-27, T29)."""
 LONGEST_WAIT: Final = 300.0
 """Seconds; a receiver that asks for a longer pause is asked again after this one."""
+_IN_TARGETS: Final = "%/:=&?~#+!$,;'@()*[]"
+"""What may stand in a path and query as it is; anything else is percent-encoded."""
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 8.0
 """Seconds between attempts while nothing is said by the receiver: so it is found again within 10 s (F-20)."""
@@ -89,7 +91,8 @@ class HttpSender:
         """Send to `endpoint`, the whole URL; each attempt takes at most `timeout` seconds.
 
         `compression` is "none" or "gzip". The certificates are files in PEM, read at each
-        connection so that renewed ones are found. Raises ValueError for a URL without a host.
+        connection so that renewed ones are found. Raises ValueError for a URL without a host, and for
+        headers that cannot be sent.
         """
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -103,14 +106,20 @@ class HttpSender:
         self._certificate = certificate
         self._client = (client_certificate, client_key)
         self._resolver = Resolver()
-        self._connection: _Connection | None = None
-        self._headers = {
+        self._connection: TimedSocket | None = None
+        sent = {
+            "host": _name(self.host, self.port, 443 if self.tls else 80),
+            "accept-encoding": "identity",
             "content-type": "application/x-protobuf",
             "user-agent": f"OTel-OTLP-Exporter-otelc2c/{version}",
             **({"content-encoding": "gzip"} if self._gzip else {}),
             **_credentials(parts.username, parts.password),
             **{name.lower(): value for name, value in (headers or {}).items()},
         }
+        lines = [f"POST {quote(self._target, safe=_IN_TARGETS)} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in sent.items()]
+        # The same for each request, up to the number after it.
+        self._head = b"".join(_line(line) + b"\r\n" for line in lines) + b"content-length: "
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address})"
@@ -152,19 +161,17 @@ class HttpSender:
         if connection is not None:
             connection.close()
 
-    def _connected(self, limit: float) -> tuple["_Connection", bool]:
+    def _connected(self, limit: float) -> tuple[TimedSocket, bool]:
         kept = self._connection
-        if kept is not None and not kept.ended():
+        if kept is not None and not _ended(kept):
             return kept, True
         self.close()
-        connection = _Connection(self.host, self.port)
         plain = connect(self._resolver(self.host, self.port, limit), limit)
         try:
-            connection.sock = TimedSocket(self._secured(plain, limit) if self.tls else plain)
+            connection = self._connection = TimedSocket(self._secured(plain, limit) if self.tls else plain)
         except BaseException:
             plain.close()
             raise
-        self._connection = connection
         return connection, False
 
     def _secured(self, plain: socket.socket, limit: float) -> socket.socket:
@@ -177,10 +184,13 @@ class HttpSender:
         plain.settimeout(remaining(limit))
         return context.wrap_socket(plain, server_hostname=self.host)
 
-    def _post(self, connection: "_Connection", data: bytes, limit: float) -> Outcome:
-        connection.sock.limit = limit
-        connection.request("POST", self._target, data, self._headers)
-        with contextlib.closing(connection.getresponse()) as response:
+    def _post(self, connection: TimedSocket, data: bytes, limit: float) -> Outcome:
+        connection.limit = limit
+        connection.sendall(b"%b%d\r\n\r\n" % (self._head, len(data)))
+        connection.sendall(data)
+        # All that it asks of a socket is a file to read from.
+        with contextlib.closing(http.client.HTTPResponse(connection, method="POST")) as response:  # type: ignore[arg-type]
+            response.begin()
             answer = response.read(MOST_READ + 1)
             if len(answer) > MOST_READ or response.will_close:
                 self.close()
@@ -209,17 +219,21 @@ def _retry_after(value: str | None, now: float) -> float | None:
     return None
 
 
-class _Connection(http.client.HTTPConnection):
-    """A connection whose socket is handed in, and is never made by the base class."""
+def _ended(connection: TimedSocket) -> bool:
+    """Whether the other side closed the connection, or said something nobody asked for."""
+    ready = select.poll()
+    ready.register(connection.fileno(), select.POLLIN)
+    return bool(ready.poll(0))
 
-    sock: Any
-    """A `TimedSocket`, or None once it is closed."""
-    auto_open = 0
 
-    def ended(self) -> bool:
-        """Whether the other side closed the connection, or said something nobody asked for."""
-        if self.sock is None:
-            return True
-        ready = select.poll()
-        ready.register(self.sock.fileno(), select.POLLIN)
-        return bool(ready.poll(0))
+def _line(text: str) -> bytes:
+    """A part of a request's head. Raises ValueError for what would end its line, or cannot be sent."""
+    if any(character in text for character in "\r\n\0"):
+        raise ValueError("a URL or header with a line break cannot be sent")
+    return text.encode("latin-1")
+
+
+def _name(host: str, port: int, usual: int) -> str:
+    """The value of the `Host` header."""
+    name = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    return name if port == usual else f"{name}:{port}"

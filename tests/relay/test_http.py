@@ -260,6 +260,22 @@ def certificates(folder: Path) -> tuple[Path, Path]:
     return key, certificate
 
 
+@pytest.mark.parametrize("headers", [{"a": "b\r\nc: d"}, {"a\nb": "c"}, {"a": "\0"}])
+def test_a_header_that_would_end_its_line_is_refused(headers: dict[str, str]) -> None:
+    """Values are percent-decoded, so that anything may stand in them."""
+    with pytest.raises(ValueError, match="line break"):
+        HttpSender("http://here/", headers)
+
+
+def test_a_path_arrives_as_it_was_named(sink: Sink) -> None:
+    """And what no request line can hold is percent-encoded."""
+    sender = HttpSender(sink.address + "/v1/tr%C3%A4ces/sp ace?key=a b")
+    sender.send(b"")
+    sender.close()
+    assert sink.received()[0].path == "/v1/tr%C3%A4ces/sp%20ace?key=a%20b"
+    assert sink.received()[0].headers["host"] == sink.address.removeprefix("http://")
+
+
 def test_tls_verifies_the_receiver_and_shows_a_certificate(tmp_path: Path) -> None:
     """OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY."""
     key, certificate = certificates(tmp_path)
