@@ -307,11 +307,18 @@ class Tracer(trace.Tracer):
     ) -> trace.Span:
         """Begin a span as OpenTelemetry's API says; `start_time` is in Unix nanoseconds.
 
+        Where no context is given and the first span of the current one's trace in this process has
+        ended, as in a thread that goes on behind its request, a new trace begins with a link to it.
         Never raises: where a span cannot be made, what is returned records nothing and keeps the
         parent's context, so that what begins below it goes to the span above.
         """
         try:
             above = current_span() if context is None else get_current_span(context)
+            if context is None and type(above) is Span and (above.root or above).ended_ns:
+                # Left behind by a request that is over, in a thread or a task: a trace of its own.
+                links = (*(links or ()), Link(above.get_span_context()))
+                above = trace.INVALID_SPAN
+                context = set_span_in_context(above)
             if self.pipeline.ours:
                 light = self._start_light(above, name, kind)
                 if light is not None:

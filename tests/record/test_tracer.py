@@ -547,3 +547,42 @@ def test_few_spans_wait_however_many_end_early(sink: ListSink) -> None:
     for _ in range(10_000):
         tracer.leaf(server, shape, 1, 2)
         assert len(server.waiting) < 16 * 5
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_what_begins_in_a_context_whose_request_is_over_is_a_trace_of_its_own(
+    sink: ListSink, watched: bool
+) -> None:
+    """Linked to the span that was left behind there; samplers and processors see a root."""
+    watcher = Watcher()
+    tracer = tracer_of(sink, *([watcher] if watched else []))
+    request = tracer.open(CALLER, now())
+    inner = tracer.child(request, now(), tracer.shape("inner", SpanKind.INTERNAL, {}))
+    token = activate(inner)
+    inner.end()
+    tracer.start_span("still below").end()
+    request.close(now(), tracer.shape("request", SpanKind.SERVER, {}))
+    tracer.start_span("alone", links=[trace.Link(CALLER.context())]).end()
+    tracer.start_span("asked for", set_span_in_context(inner)).end()
+    deactivate(token)
+    spans = {span.name: span for span in sink.spans}
+    for name in ("still below", "asked for"):
+        assert spans[name].parent_span_id == inner.span_id
+        assert not spans[name].links
+    alone = spans["alone"]
+    assert (alone.parent_span_id, alone.trace_id != request.trace_id) == (b"", True)
+    assert [link.span_id for link in alone.links] == [CALLER.span_id, inner.span_id]
+    if watched:
+        assert watcher.parents[-2] is trace.INVALID_SPAN
+
+
+def test_a_root_behind_a_request_is_sampled_for_itself(sink: ListSink) -> None:
+    """It is no part of the trace that the caller decided on."""
+    tracer = tracer_of(sink, sampler=FOLLOWS)
+    request = tracer.open(CALLER._replace(flags=0), now())
+    token = activate(request)
+    request.end()
+    tracer.start_span("alone").end()
+    deactivate(token)
+    (alone,) = sink.spans
+    assert [link.trace_id for link in alone.links] == [CALLER.trace_id]
