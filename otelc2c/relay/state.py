@@ -117,6 +117,7 @@ class State:
         self._numbers: dict[str, dict[_Key, int | float]] = {}
         self._histograms: dict[str, dict[_Key, _Histogram]] = {}
         self._instruments = {metric.name: self._instrument(metric) for metric in catalog.ALL}
+        self._noted: tuple[int, ...] = ()
         self._attributes: dict[_Key, dict[str, AttributeValue]] = {}
 
     def add(
@@ -154,18 +155,24 @@ class State:
         """Take over what the pod's files count: workers, what they dropped, lost and swallowed."""
         full, large = counts.counted("full"), counts.counted("large")
         backlog = counts.backlog_dropped
+        holes, lost, guarded = counts.counted("holes"), counts.counted("lost"), counts.counted("guarded")
+        folded, living, bytes_left = counts.counted("folded"), counts.living, counts.backlog_bytes
+        noted = (full, large, backlog, holes, lost, guarded, folded, living, bytes_left, counts.bad_files)
+        if noted == self._noted:
+            return
+        self._noted = noted
         for reason, value in (("full", full), ("large", large), ("backlog", backlog)):
             self.put(catalog.RING_DROPPED, value, {catalog.REASON: reason})
         processor = Component(PROCESSOR)
         self.put(catalog.SDK_SPAN_PROCESSED, full + backlog, processor.attributes(QUEUE_FULL))
         self.put(catalog.SDK_SPAN_PROCESSED, large, processor.attributes("too_large"))
-        self.put(catalog.RING_HOLES, counts.counted("holes"))
-        self.put(catalog.SERIES_LOST, counts.counted("lost"))
-        self.put(catalog.GUARD_SWALLOWED, counts.counted("guarded"))
+        self.put(catalog.RING_HOLES, holes)
+        self.put(catalog.SERIES_LOST, lost)
+        self.put(catalog.GUARD_SWALLOWED, guarded)
         self.put(catalog.RELAY_BAD_FILES, counts.bad_files)
-        self.put(catalog.RELAY_WORKERS, counts.living)
-        self.put(catalog.RELAY_FOLDED, counts.counted("folded"))
-        self.put(catalog.RELAY_BACKLOG, counts.backlog_bytes)
+        self.put(catalog.RELAY_WORKERS, living)
+        self.put(catalog.RELAY_FOLDED, folded)
+        self.put(catalog.RELAY_BACKLOG, bytes_left)
 
     def families(self) -> list[Family]:
         """Everything counted so far, in the order of the catalogue."""
