@@ -34,12 +34,14 @@ from otelc2c.measure.leaves import Leaves
 from otelc2c.measure.measurer import Measurer, installed
 from otelc2c.measure.outgoing.names import Key
 from otelc2c.measure.outgoing.sending import send_context
-from otelc2c.measure.outgoing.urls import Place, Urls, parts
+from otelc2c.measure.outgoing.urls import Told
 from otelc2c.measure.patches import Patches
 from otelc2c.record import wire
+from otelc2c.record.span import Span
 
 _WHERE: Final = "measure.requests"
 _SESSIONS: Final = "requests.sessions"
+_POOLS: Final = "urllib3.connectionpool"
 _RESENT: Final = wire.Key("http.request.resend_count")
 _VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2", 30: "3"}
 """Versions of the protocol, as urllib3 numbers them."""
@@ -53,33 +55,40 @@ class _Call:
     """One call of a session, with all that it is redirected to. Made with `_new_call`."""
 
     __slots__ = (
-        "_before",
-        "_quiet",
+        "before",
         "end_ns",
         "error",
         "extra",
         "following",
+        "follows",
         "leaves",
         "method",
-        "place",
+        "quiet",
         "request",
         "resent",
         "session",
         "span",
         "start_ns",
         "status",
+        "told",
         "version",
     )
     leaves: Leaves[Key]
     session: Any
-    resent: int
+    follows: Any
+    """Whether the session goes where it is redirected to."""
     following: bool
-    """Whether the session is sending on what it was redirected to."""
+    """Whether it is on its way there."""
+    resent: int
+    before: Any
+    """The call around this one, as a token."""
+    quiet: Any
+    """The context without the silence that this call asked for, as a token; None where there is none."""
 
     request: Any
     """The one that is under way: this and all below belong to it."""
+    told: Told
     method: str
-    place: Place
     extra: bytes
     span: Any
     start_ns: int
@@ -88,106 +97,75 @@ class _Call:
     version: str | None
     error: str | None
 
-    def begin(self, measurer: Measurer, urls: Urls, request: Any) -> None:
-        """Begin the next exchange."""
+    def begin(self, measurer: Measurer, context: Mapping[str, Any], request: Any) -> None:
+        """Begin the next exchange, in OpenTelemetry's context."""
+        urls = measurer.urls
         url = request.url
-        if type(url) is not str:
-            # The session will say what it thinks of that.
-            url = ""
-        start, path = parts(url)
-        place = self.place = urls.places[start]
-        self.method, original = urls.methods[str(request.method)]
+        # What is no URL the session will refuse by itself.
+        told = self.told = urls.told[url if type(url) is str else ""]
+        method = request.method
+        self.method, extra = urls.methods[method if type(method) is str else ""]
+        headers = request.headers
         self.request = request
         self.status = self.version = self.error = None
         self.end_ns = 0
-        leaves = self.leaves
-        self.extra = b""
-        headers = request.headers
-        wanted = leaves.wanted()
-        if wanted:
-            agent = None if headers is None else headers.get("User-Agent")
-            self.extra = original + urls.attributes(place, url, path, agent)
+        parent = context.get(SPAN_KEY)
+        if parent is None or (parent.recording if type(parent) is Span else parent.is_recording()):
+            extra += told.attributes
+            if headers is not None:
+                agent = headers.get("User-Agent")
+                if type(agent) is str:
+                    extra += urls.agents[agent]
             if self.resent:
-                self.extra += _RESENT.integer(self.resent)
-        start_ns = self.start_ns = perf_counter_ns()
-        key = (self.method, place.scheme, place.host, place.port, None, None, None)
-        self.span = leaves.begin(key, start_ns) if wanted else None
+                extra += _RESENT.integer(self.resent)
+            start_ns = self.start_ns = perf_counter_ns()
+            key = (self.method, told.scheme, told.host, told.port, None, None, None)
+            span = self.span = self.leaves.begin(key, start_ns)
+        else:
+            span = self.span = None
+            self.start_ns = perf_counter_ns()
+        self.extra = extra
         if headers is not None:
             try:
-                send_context(measurer.propagation, self.span, headers)
+                send_context(measurer.propagation, context, span, headers)
             except Exception as error:
                 swallowed(_WHERE, error)
 
     def answered(self, response: Any) -> None:
-        """Note what came; a custom adapter may give anything."""
+        """Note what came; an adapter of the application's may give anything."""
         status = response.status_code
         self.status = status if type(status) is int and 100 <= status <= 999 else None
         self.version = _VERSIONS.get(getattr(response.raw, "version", None))  # type: ignore[arg-type]
 
     def write(self) -> None:
         """Record the exchange as it ended."""
-        place = self.place
-        self.leaves.end(
-            self.span,
-            (self.method, place.scheme, place.host, place.port, self.status, self.version, self.error),
-            self.start_ns,
-            self.end_ns,
-            self.extra,
-        )
+        told = self.told
+        key = (self.method, told.scheme, told.host, told.port, self.status, self.version, self.error)
         self.request = None
+        self.leaves.end(self.span, key, self.start_ns, self.end_ns, self.extra)
 
-    # -- the end of `Session.send` -----------------------------------------------------------
-
-    def returned(self, response: Any) -> None:
-        """The outermost `send` returns."""
+    def finish(self, response: Any, error: BaseException | None) -> None:
+        """The outermost `send` returns or raises: record the last exchange. Never raises."""
         try:
-            if not self.resent:
+            _running.reset(self.before)
+            if self.quiet is not None:
+                otel_context.detach(self.quiet)
+            if error is not None:
+                if self.error is None:
+                    self.error = error_type(error)
+                    self.end_ns = perf_counter_ns()
+            elif not self.resent:
                 if not self.end_ns:
                     self.end_ns = perf_counter_ns()
                 if self.status is None:
                     self.answered(response)
-            self.finish()
-        except Exception as error:
-            swallowed(_WHERE, error)
-
-    def raised(self, error: BaseException) -> None:
-        """The outermost `send` raises."""
-        try:
-            if self.error is None:
-                self.error = error_type(error)
-                self.end_ns = perf_counter_ns()
-            self.finish()
+            self.write()
         except Exception as failure:
             swallowed(_WHERE, failure)
-
-    def finish(self) -> None:
-        """Leave what `_new_call` entered, and record the last exchange."""
-        self.leave()
-        self.write()
-
-    def enter(self) -> None:
-        """Be found by what runs inside; keep an instrumentation of urllib3 quiet, if there is one."""
-        self._before = _running.set(self)
-        self._quiet = None
-        if _is_wrapped():
-            values = {**otel_context.get_current(), _SUPPRESS_HTTP_INSTRUMENTATION_KEY: _OURS}
-            self._quiet = otel_context.attach(Context(values))
-
-    def leave(self) -> None:
-        """Put back what was before."""
-        _running.reset(self._before)
-        if self._quiet is not None:
-            otel_context.detach(self._quiet)
 
 
 _running: ContextVar[_Call | None] = ContextVar("otelc2c_requests", default=None)
 """The call that the current code is inside of."""
-
-
-def _is_wrapped() -> bool:
-    """Whether somebody measures urllib3, which is loaded where requests is."""
-    pools = sys.modules.get("urllib3.connectionpool")
-    return pools is not None and getattr(pools.HTTPConnectionPool.urlopen, "__wrapped__", None) is not None
 
 
 def _is_quiet(context: Mapping[str, Any]) -> bool:
@@ -198,22 +176,27 @@ def _is_quiet(context: Mapping[str, Any]) -> bool:
     return bool(http) and http != _OURS
 
 
-def _new_call(measurer: Measurer, session: Any, request: Any) -> _Call | None:
+def _new_call(measurer: Measurer, session: Any, request: Any, follows: Any) -> _Call | None:
     """A call that begins now; None where it is not to be measured."""
     try:
         context = current_context()
         if len(context) > (SPAN_KEY in context) and _is_quiet(context):
             return None
-        urls = measurer.urls
-        if urls.excludes(request.url):
+        if measurer.urls.excluded is not None and measurer.urls.excludes(request.url):
             return None
         call = _Call()
         call.leaves = measurer.http
         call.session = session
-        call.resent = 0
+        call.follows = follows
         call.following = False
-        call.begin(measurer, urls, request)
-        call.enter()
+        call.resent = 0
+        call.quiet = None
+        call.begin(measurer, context, request)
+        call.before = _running.set(call)
+        # Where requests is, urllib3 is loaded too, and may be measured by somebody.
+        if hasattr(sys.modules[_POOLS].HTTPConnectionPool.urlopen, "__wrapped__"):
+            silence = {**context, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: _OURS}
+            call.quiet = otel_context.attach(Context(silence))
     except Exception as error:
         swallowed(_WHERE, error)
         return None
@@ -228,15 +211,15 @@ def _send(original: Callable[..., Any], unprepared: type) -> Callable[..., Any]:
         running = _running.get()
         if running is not None and running.following and running.session is self:
             return _send_on(original, measurer, running, request, kwargs)
-        call = _new_call(measurer, self, request)
+        call = _new_call(measurer, self, request, kwargs.get("allow_redirects", True))
         if call is None:
             return original(self, request, **kwargs)
         try:
             response = original(self, request, **kwargs)
         except BaseException as error:
-            call.raised(error)
+            call.finish(None, error)
             raise
-        call.returned(response)
+        call.finish(response, None)
         return response
 
     return send
@@ -250,7 +233,7 @@ def _send_on(
         call.write()
         call.resent += 1
         call.following = False
-        call.begin(measurer, measurer.urls, request)
+        call.begin(measurer, current_context(), request)
     except Exception as error:
         swallowed(_WHERE, error)
     try:
@@ -268,22 +251,24 @@ def _send_on(
     return response
 
 
-def _resolve_redirects(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Called for each answer before its body is read, whether it is a redirect or not."""
+def _get_redirect_target(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Asked of each answer before its body is read, whether it is a redirect or not."""
 
-    def resolve_redirects(self: Any, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Any:
+    def get_redirect_target(self: Any, resp: Any) -> Any:
+        target = original(self, resp)
         call = _running.get()
-        if call is not None and call.request is req:
+        if call is not None:
             try:
-                call.answered(resp)
-                if call.status in _REDIRECTS and not kwargs.get("yield_requests") and resp.is_redirect:
-                    call.end_ns = perf_counter_ns()
-                    call.following = True
+                if call.request is resp.request:
+                    call.answered(resp)
+                    if target and call.follows and not call.resent:
+                        call.end_ns = perf_counter_ns()
+                        call.following = True
             except Exception as error:
                 swallowed(_WHERE, error)
-        return original(self, resp, req, *args, **kwargs)
+        return target
 
-    return resolve_redirects
+    return get_redirect_target
 
 
 class RequestsInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -312,7 +297,7 @@ class RequestsInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         try:
             replace = self._patches.replace
             replace(module.Session, "send", partial(_send, unprepared=module.Request))
-            replace(module.SessionRedirectMixin, "resolve_redirects", _resolve_redirects)
+            replace(module.SessionRedirectMixin, "get_redirect_target", _get_redirect_target)
         except Exception as error:
             swallowed(_WHERE, error)
 

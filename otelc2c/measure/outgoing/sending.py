@@ -4,7 +4,7 @@ W3C trace context is written here where it is all there is to send: one formatte
 OpenTelemetry's way costs ten times as much (hot-path 2). Everything else is OpenTelemetry's.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -12,7 +12,7 @@ from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace import Span as AnySpan
 from opentelemetry.trace import set_span_in_context
 
-from otelc2c.context import SPAN_KEY, current_context
+from otelc2c.context import SPAN_KEY
 from otelc2c.measure.propagation import Propagation
 from otelc2c.record.span import Span
 
@@ -20,17 +20,23 @@ _TRACE_PARENT: Final = "traceparent"
 _TRACE_STATE: Final = "tracestate"
 
 
-def send_context(propagation: Propagation, span: AnySpan | None, headers: MutableMapping[str, Any]) -> None:
+def send_context(
+    propagation: Propagation,
+    context: Mapping[str, Any],
+    span: AnySpan | None,
+    headers: MutableMapping[str, Any],
+) -> None:
     """Write the context of a call into its headers, in place of what the application put there.
 
-    `span` is that of the call. Without one the call belongs to the current span, which may be one that
-    nobody records: the other side is to know that. Nothing is written outside of any, or where that has
-    ended. May raise what the headers raise, or another propagator.
+    `span` is that of the call, in `context`. Without one the call belongs to the current span, which may
+    be one that nobody records: the other side is to know that. Nothing is written outside of any, or where
+    that has ended. May raise what the headers raise, or another propagator.
     """
-    context = current_context()
-    found: Any = context.get(SPAN_KEY) if span is None else span
-    if found is None or (span is None and type(found) is Span and _is_over(found)):
-        return
+    found: Any = span
+    if span is None:
+        found = context.get(SPAN_KEY)
+        if found is None or (type(found) is Span and _is_over(found)):
+            return
     propagator = get_global_textmap()
     if propagator is propagation.known and type(found) is Span and len(context) <= (SPAN_KEY in context):
         headers[_TRACE_PARENT] = f"00-{found.trace_id.hex()}-{found.span_id.hex()}-{found.flags:02x}"

@@ -14,7 +14,7 @@ from otelc2c.settings import QueryPolicy
 
 MOST_SERVERS: Final = 200
 """Servers, by address and port, that have numbers of their own; calls of all others share theirs (T34)."""
-_MOST_PLACES: Final = 1024
+_MOST_URLS: Final = 1024
 _LONGEST: Final = 8192
 """Characters in which an excluded URL is searched."""
 
@@ -41,31 +41,45 @@ class Place(NamedTuple):
 NOWHERE: Final = Place(OTHER, None, None, "", b"")
 
 
+class Told(NamedTuple):
+    """What a URL says of a call."""
+
+    scheme: str
+    host: str | None
+    port: int | None
+    attributes: bytes
+    """Encoded attributes of the span."""
+
+
 class Urls:
     """Reads URLs of calls; what recurs is read once."""
 
-    __slots__ = ("_agents", "_conventions", "_excluded", "_policy", "_servers", "methods", "places")
+    __slots__ = ("_conventions", "_policy", "_servers", "agents", "excluded", "methods", "places", "told")
 
     def __init__(self, policy: QueryPolicy, conventions: Conventions, excluded: tuple[str, ...] = ()) -> None:
         """`excluded` are regular expressions; raises `re.error` for what is none."""
         self._policy = policy
         self._conventions = conventions
-        self._excluded = re.compile("|".join(excluded)) if excluded else None
+        self.excluded: Final = re.compile("|".join(excluded)) if excluded else None
         self._servers: set[tuple[str | None, int | None]] = set()
-        self._agents: Bounded[str, bytes] = Bounded(_agent, 64)
-        self.places: Final[Bounded[str, Place]] = Bounded(self._place, _MOST_PLACES)
+        self.agents: Final[Bounded[str, bytes]] = Bounded(_agent, 64)
+        """The encoded attribute for a `User-Agent`."""
+        self.places: Final[Bounded[str, Place]] = Bounded(self._place, _MOST_URLS)
         """By the beginning of a URL, as `parts` finds it."""
+        self.told: Final[Bounded[str, Told]] = Bounded(self._tell, _MOST_URLS)
+        """By the whole URL."""
         self.methods: Final[Bounded[str, tuple[str, bytes]]] = Bounded(self._method, 64)
         """The method of the closed set for one that is sent, and encoded attributes where they differ."""
 
     def excludes(self, url: Any) -> bool:
         """Whether calls of `url` are neither measured nor given a trace context."""
-        if self._excluded is None or type(url) is not str:
+        if self.excluded is None or type(url) is not str:
             return False
-        return self._excluded.search(url[:_LONGEST]) is not None
+        return self.excluded.search(url[:_LONGEST]) is not None
 
-    def attributes(self, place: Place, url: str, path: str, agent: Any) -> bytes:
-        """Encoded attributes of one call; `path` is the rest of `url` behind the place."""
+    def _tell(self, url: str) -> Told:
+        start, path = parts(url)
+        place = self.places[start]
         found = place.own
         if place.origin:
             text = place.origin + path
@@ -77,7 +91,7 @@ class Urls:
                 found += _FULL.string(text)
             if self._conventions.old:
                 found += _OLD_URL.string(text)
-        return found + self._agents[agent] if type(agent) is str else found
+        return Told(place.scheme, place.host, place.port, found)
 
     def _place(self, origin: str) -> Place:
         scheme, found, authority = origin.partition("://")

@@ -23,7 +23,7 @@ DEFAULT = ("tracecontext", "baggage")
 
 def sent(names: tuple[str, ...] = DEFAULT, **headers: str) -> dict[str, Any]:
     """What is written into headers now, for a call that has no span of its own."""
-    send_context(Propagation(names), None, headers)
+    send_context(Propagation(names), get_current(), None, headers)
     return headers
 
 
@@ -96,7 +96,7 @@ def test_a_propagator_of_the_application_is_asked(kit: Kit, monkeypatch: pytest.
     with kit.provider.get_tracer("test").start_as_current_span("here") as span:
         monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", Foreign())
         headers: dict[str, str] = {}
-        send_context(propagation, None, headers)
+        send_context(propagation, get_current(), None, headers)
         assert headers == {"x-span": trace.format_span_id(span.get_span_context().span_id)}
         monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", TraceContextTextMapPropagator())
         found = sent(("b3",))

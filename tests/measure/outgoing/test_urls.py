@@ -18,9 +18,7 @@ NEW, OLD, BOTH = Conventions(False, True), Conventions(True, False), Conventions
 
 def attributes(url: str, policy: QueryPolicy | None = None, asked: Conventions = NEW) -> dict[str, Any]:
     """What a span of a call of `url` would have."""
-    urls = Urls(policy or QueryPolicy(), asked)
-    start, path = parts(url)
-    return dict(wire.read_attributes(urls.attributes(urls.places[start], url, path, None)))
+    return dict(wire.read_attributes(Urls(policy or QueryPolicy(), asked).told[url].attributes))
 
 
 def place(url: str) -> Place:
@@ -106,7 +104,7 @@ def test_the_number_of_servers_with_numbers_of_their_own_is_bounded() -> None:
         assert urls.places[f"http://host{at}"].host == f"host{at}"
     late = urls.places["http://late:81"]
     assert late[:3] == ("http", OTHER, None)
-    assert wire.read_attributes(urls.attributes(late, "http://late:81/x", "/x", None)) == {
+    assert wire.read_attributes(urls.told["http://late:81/x"].attributes) == {
         "server.address": "late",
         "server.port": 81,
         "url.full": "http://late:81/x",
@@ -118,10 +116,10 @@ def test_the_number_of_servers_with_numbers_of_their_own_is_bounded() -> None:
 
 def test_a_long_url_is_cut_and_not_kept() -> None:
     urls = Urls(QueryPolicy(), NEW)
-    start, path = parts("http://" + "a" * 100_000 + "/" + "b" * 100_000)
-    found = wire.read_attributes(urls.attributes(urls.places[start], "", path, None))
-    assert len(found["url.full"]) == 4096
+    told = urls.told["http://" + "a" * 100_000 + "/" + "b" * 100_000]
+    assert len(wire.read_attributes(told.attributes)["url.full"]) == 4096
     assert not urls.places
+    assert not urls.told
 
 
 @pytest.mark.parametrize(
