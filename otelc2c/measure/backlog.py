@@ -35,6 +35,8 @@ class Backlog(NamedTuple):
 def backlog(listener: Any) -> Backlog | None:
     """The backlog of a listening socket; None where the kernel does not tell, or it does not listen."""
     try:
+        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return None
         if listener.family == socket.AF_UNIX:
             return _unix(listener.fileno())
         return _tcp(listener)
@@ -42,9 +44,7 @@ def backlog(listener: Any) -> Backlog | None:
         return None
 
 
-def _tcp(listener: Any) -> Backlog | None:
-    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return None
+def _tcp(listener: Any) -> Backlog:
     info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     return Backlog(*_TWO.unpack_from(info, _TCP_UNACKED))
 
