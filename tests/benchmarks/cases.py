@@ -23,8 +23,11 @@ VARIABLES: Final = 16
 
 METRICS_ONLY: Final = {"OTEL_TRACES_SAMPLER": "always_off"}
 DISABLED: Final = {"OTEL_SDK_DISABLED": "true"}
+NO_PROCESSES: Final = {"OTELC2C_PROCESS_METRICS": "off"}
+"""The peer's instrumentations of requests tell nothing of processes; a row of its own shows what that costs."""
 RELAY_HERE: Final = {"OTELC2C_RELAY": "off"}
 """No relay process: the counted process does its work at the end of each round."""
+OURS: Final = RELAY_HERE | NO_PROCESSES
 
 
 class Case(NamedTuple):
@@ -45,8 +48,9 @@ CASES: Final = (
     Case("contrib, everything sampled", "contrib", {}),
     Case("contrib, metrics only", "contrib", METRICS_ONLY),
     Case("contrib, disabled", "contrib", DISABLED),
-    Case("otelc2c, everything sampled", "otelc2c", RELAY_HERE, "contrib, everything sampled", 0.1, 175),
-    Case("otelc2c, metrics only", "otelc2c", METRICS_ONLY | RELAY_HERE, "contrib, metrics only", 0.125, 103),
+    Case("otelc2c, everything sampled", "otelc2c", OURS, "contrib, everything sampled", 0.1, 175),
+    Case("otelc2c, the same with process metrics", "otelc2c", RELAY_HERE),
+    Case("otelc2c, metrics only", "otelc2c", METRICS_ONLY | OURS, "contrib, metrics only", 0.125, 103),
     Case("otelc2c, disabled", "otelc2c", DISABLED | RELAY_HERE, "contrib, disabled", 0.01, 2),
 )
 
