@@ -24,7 +24,7 @@ VARIABLES: Final = 16
 METRICS_ONLY: Final = {"OTEL_TRACES_SAMPLER": "always_off"}
 DISABLED: Final = {"OTEL_SDK_DISABLED": "true"}
 NO_PROCESSES: Final = {"OTELC2C_PROCESS_METRICS": "off"}
-"""The peer's instrumentations of requests tell nothing of processes; a row of its own shows what that costs."""
+"""The peer tells nothing of processes; a row of its own shows what that costs."""
 RELAY_HERE: Final = {"OTELC2C_RELAY": "off"}
 """No relay process: the counted process does its work at the end of each round."""
 OURS: Final = RELAY_HERE | NO_PROCESSES
