@@ -142,7 +142,10 @@ class _Call:
         told = self.told
         key = (self.method, told.scheme, told.host, told.port, self.status, self.version, self.error)
         self.request = None
-        self.leaves.end(self.span, key, self.start_ns, self.end_ns, self.extra)
+        if self.span is None:
+            self.leaves.write(key, self.start_ns, self.end_ns, self.extra)
+        else:
+            self.leaves.end(self.span, key, self.start_ns, self.end_ns, self.extra)
 
     def finish(self, response: Any, error: BaseException | None) -> None:
         """The outermost `send` returns or raises: record the last exchange. Never raises."""

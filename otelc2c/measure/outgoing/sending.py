@@ -18,6 +18,8 @@ from otelc2c.record.span import Span
 
 _TRACE_PARENT: Final = "traceparent"
 _TRACE_STATE: Final = "tracestate"
+_VERSION: Final = "00"
+_FLAGS: Final = tuple(f"{flags:02x}" for flags in range(256))
 
 
 def send_context(
@@ -39,7 +41,9 @@ def send_context(
             return
     propagator = get_global_textmap()
     if propagator is propagation.known and type(found) is Span and len(context) <= (SPAN_KEY in context):
-        headers[_TRACE_PARENT] = f"00-{found.trace_id.hex()}-{found.span_id.hex()}-{found.flags:02x}"
+        # Half of what an f-string costs.
+        parts = _VERSION, found.trace_id.hex(), found.span_id.hex(), _FLAGS[found.flags]
+        headers[_TRACE_PARENT] = "-".join(parts)
         if found.state:
             headers[_TRACE_STATE] = found.state.to_header()
         return
