@@ -19,6 +19,7 @@ from otelc2c.measure.gunicorn_master import Master
 from otelc2c.measure.measurer import Instruments, Measurer, install
 from otelc2c.record.layout import ROLE_SERVER
 from otelc2c.record.meter import MeterProvider
+from otelc2c.record.views import Views
 from otelc2c.settings import Settings
 
 
@@ -39,10 +40,8 @@ class Started:
         self.problems = (*resource_problems, *tracer_problems)
         self.meters = MeterProvider(
             recorder.store,
-            views=settings.views,
+            views=views_of(settings),
             cardinality_limit=settings.cardinality_limit,
-            gauge_combine=settings.gauges,
-            buckets=settings.buckets,
             resource=self.resource,
             exemplar_filter=settings.exemplar_filter,
             observe_interval=settings.observe_interval,
@@ -72,6 +71,13 @@ class Started:
     def _works(self) -> bool:
         """Whether this process is no master: it has answered a request, or gunicorn made it for that."""
         return arbiter.is_below_master() or bool(self.measurer.entries)
+
+
+def views_of(settings: Settings) -> Views:
+    """The views that the settings ask for; the kind of histograms is a wish of the OTLP exporter's."""
+    wished = settings.histogram_aggregation == "base2_exponential_bucket_histogram"
+    exponential = wished and "otlp" in settings.metrics_exporters
+    return Views(settings.views, settings.buckets, settings.gauges, exponential=exponential)
 
 
 class Configurator(_BaseConfigurator):

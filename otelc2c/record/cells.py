@@ -288,7 +288,9 @@ class Store:
 
     def _move_to(self, views: list[memoryview]) -> None:
         for chunk, view in zip(self._chunks, views, strict=True):
-            view.cast("B")[:] = chunk.mem
+            # After a fork the memory is still the parent's, who may be making cells that are not ours.
+            taken = chunk.used * WORD
+            view.cast("B")[:taken] = chunk.mem[:taken]
             chunk.map(view)
         self._write_header()
 
@@ -318,17 +320,17 @@ class Store:
 
     def counter_cell(self, instrument: Instrument, attributes: Attributes) -> SumCell:
         """A new cell for one attribute set of a sum. The caller keeps it: asking again makes another."""
-        return self._cell(instrument, attributes, SUM_WORDS, SumCell)
+        return self.make_cell(instrument, attributes, SUM_WORDS, SumCell)
 
     def gauge_cell(self, instrument: Instrument, attributes: Attributes) -> LastCell:
         """A new cell for one attribute set of a gauge."""
-        return self._cell(instrument, attributes, LAST_WORDS, LastCell)
+        return self.make_cell(instrument, attributes, LAST_WORDS, LastCell)
 
     def histogram_cell(self, instrument: Instrument, attributes: Attributes) -> HistogramCell:
         """A new cell for one attribute set of a histogram."""
         bounds = instrument.bounds
         words = layout.histogram_words(len(bounds))
-        return self._cell(
+        return self.make_cell(
             instrument, attributes, words, lambda chunk, base: HistogramCell(chunk, base, bounds)
         )
 
@@ -349,9 +351,13 @@ class Store:
         with self._lock:
             self._append(layout.ENTRY_FOLDED, _json(name), 0, None)
 
-    def _cell(
+    def make_cell(
         self, instrument: Instrument, attributes: Attributes, words: int, make: Callable[[Chunk, int], _CellT]
     ) -> _CellT:
+        """A new cell of `words` words for one attribute set, made by `make` at its place.
+
+        Where there is no room for it, it works and nobody reads it.
+        """
         with self._lock:
             number = self._instruments.get(instrument)
             if number is None:
@@ -446,7 +452,8 @@ def memory_of(path: str) -> list[memoryview]:
     return [whole[start : start + CHUNK_BYTES] for start in range(0, size - CHUNK_BYTES + 1, CHUNK_BYTES)]
 
 
-def _with_lock(method: Callable[..., None]) -> Callable[..., None]:
+def with_lock(method: Callable[..., None]) -> Callable[..., None]:
+    """The method under a lock of its own, for builds without the interpreter's."""
     lock = RLock()  # a very large whole number makes `add` call itself
 
     def locked(self: Cell, *args: Any) -> None:
@@ -463,4 +470,4 @@ if not GIL:  # pragma: no cover - free-threaded builds
         (LastCell, ("set", "clear")),
     ):
         for _name in _names:
-            setattr(_cell_type, _name, _with_lock(getattr(_cell_type, _name)))
+            setattr(_cell_type, _name, with_lock(getattr(_cell_type, _name)))

@@ -112,6 +112,34 @@ def histogram_exemplars(bounds: int) -> int:
     return bounds + 4
 
 
+# Values of an exponential histogram: what has one place, then two banks of buckets. Where buckets
+# are to become wider they are made in the other bank, and the generation says that it counts.
+EXPO_GENERATION: Final = 0
+"""The last bit names the bank that counts."""
+EXPO_ZEROS: Final = 1
+EXPO_SUM: Final = 2  # double, as the next two
+EXPO_MIN: Final = 3
+EXPO_MAX: Final = 4
+EXPO_EXEMPLAR: Final = 5
+EXPO_BANKS: Final = EXPO_EXEMPLAR + EXEMPLAR_WORDS
+
+# Words of one bank.
+BANK_SCALE: Final = 0
+BANK_LOW: Final = 1
+"""The number of the first bucket that was used. Bucket `i` has place `i % buckets` among the counts."""
+BANK_COUNTS: Final = 2
+
+
+def exponential_words(buckets: int) -> int:
+    """Words of an exponential histogram with at most so many buckets."""
+    return EXPO_BANKS + 2 * (BANK_COUNTS + buckets)
+
+
+def exponential_bank(generation: int, buckets: int) -> int:
+    """Offset of the bank that counts in this generation."""
+    return EXPO_BANKS + (generation & 1) * (BANK_COUNTS + buckets)
+
+
 # -- ring -------------------------------------------------------------------------------
 
 RING_MAGIC: Final = 0x6F32_6352_696E_6731  # "o2cRing1"

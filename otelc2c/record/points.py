@@ -52,6 +52,10 @@ class Instrument(NamedTuple):
     """Upper boundaries of the buckets; histograms only."""
     combine: Combine = "sum"
     """How the values of several workers become one."""
+    buckets: int = 0
+    """Most buckets of an exponential histogram; 0 where boundaries divide them."""
+    scale: int = 20
+    """The scale with which an exponential histogram begins."""
 
     @property
     def monotonic(self) -> bool:
@@ -85,11 +89,31 @@ class Distribution(NamedTuple):
         return sum(self.counts)
 
 
+class Exponential(NamedTuple):
+    """What an exponential histogram holds: see `otelc2c.record.exponential`.
+
+    `low` is the number of the first of `counts`, which speak of values above 0.
+    """
+
+    scale: int
+    low: int
+    counts: Sequence[int]
+    zeros: int
+    sum: float
+    min: float
+    max: float
+
+    @property
+    def count(self) -> int:  # type: ignore[override]  # as above
+        """Derived from the buckets, so that it can never disagree with them."""
+        return self.zeros + sum(self.counts)
+
+
 class Point(NamedTuple):
     """The pod's value for one attribute set."""
 
     attributes: Attributes
-    value: int | float | Distribution
+    value: int | float | Distribution | Exponential
     exemplars: tuple[Exemplar, ...] = ()
     time_ns: int = 0
     """When a gauge was set; 0 where it does not matter."""

@@ -7,6 +7,9 @@ from typing import Any, Final
 from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    Buckets,
+    ExponentialHistogram,
+    ExponentialHistogramDataPoint,
     Gauge,
     Histogram,
     HistogramDataPoint,
@@ -20,7 +23,16 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otelc2c.record.points import GAUGE_KINDS, SUM_KINDS, Distribution, Exemplar, Family, Point, Scope
+from otelc2c.record.points import (
+    GAUGE_KINDS,
+    SUM_KINDS,
+    Distribution,
+    Exemplar,
+    Exponential,
+    Family,
+    Point,
+    Scope,
+)
 
 _KIND_OF_CLASS: Final = {
     "Counter": "counter",
@@ -87,7 +99,7 @@ class _Making:
         instrument = family.instrument
         return Metric(instrument.name, instrument.description, instrument.unit, self._data(family))
 
-    def _data(self, family: Family) -> Sum | Gauge | Histogram:
+    def _data(self, family: Family) -> Sum | Gauge | Histogram | ExponentialHistogram:
         instrument = family.instrument
         if instrument.kind in GAUGE_KINDS:
             # A gauge has no start; the SDK leaves it out too.
@@ -100,11 +112,13 @@ class _Making:
         if instrument.kind in SUM_KINDS:
             points = [self._number(point, start, self._now_ns) for point in family.points]
             return Sum(points, how, instrument.monotonic)
+        if instrument.buckets:
+            return ExponentialHistogram([self._exponential(point, start) for point in family.points], how)
         bounds = instrument.bounds
         return Histogram([self._histogram(point, start, bounds) for point in family.points], how)
 
     def _number(self, point: Point, start_ns: Any, time_ns: int) -> NumberDataPoint:
-        if isinstance(point.value, Distribution):
+        if isinstance(point.value, Distribution | Exponential):
             raise TypeError("a sum or gauge whose value is a distribution")
         return NumberDataPoint(
             dict(point.attributes), start_ns, time_ns, point.value, list(map(_exemplar, point.exemplars))
@@ -122,6 +136,27 @@ class _Making:
             sum=value.sum,
             bucket_counts=list(value.counts),
             explicit_bounds=list(bounds),
+            min=_known(value.min),
+            max=_known(value.max),
+            exemplars=list(map(_exemplar, point.exemplars)),
+        )
+
+    def _exponential(self, point: Point, start_ns: int) -> ExponentialHistogramDataPoint:
+        value = point.value
+        if not isinstance(value, Exponential):
+            raise TypeError("an exponential histogram whose value is something else")
+        return ExponentialHistogramDataPoint(
+            attributes=dict(point.attributes),
+            start_time_unix_nano=start_ns,
+            time_unix_nano=self._now_ns,
+            count=value.count,
+            sum=value.sum,
+            scale=value.scale,
+            zero_count=value.zeros,
+            positive=Buckets(value.low, list(value.counts)),
+            # Values below zero are refused by the instruments that have such a histogram.
+            negative=Buckets(0, []),
+            flags=0,
             min=_known(value.min),
             max=_known(value.max),
             exemplars=list(map(_exemplar, point.exemplars)),

@@ -7,17 +7,20 @@ the SDK's `MetricsData` in its own process, with the temporality that the reader
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otelc2c.record.attribute_sets import SetKey, key_of
 from otelc2c.record.cells import Store
+from otelc2c.record.exponential import since
 from otelc2c.record.merging import families_of
 from otelc2c.record.observer import Observer
-from otelc2c.record.points import GAUGE_KINDS, Distribution, Family, Instrument
+from otelc2c.record.points import GAUGE_KINDS, Distribution, Exponential, Family, Instrument
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
     from opentelemetry.sdk.resources import Resource
+
+_Value: TypeAlias = int | float | Distribution | Exponential
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -104,7 +107,7 @@ class Seen:
         """Nothing was told since `since_ns`."""
         self._since = since_ns
         self._delta_kinds = delta_kinds
-        self._told: dict[tuple[Instrument, SetKey], int | float | Distribution] = {}
+        self._told: dict[tuple[Instrument, SetKey], _Value] = {}
 
     def take(self, families: list[Family], now_ns: int) -> tuple[int, list[Family]]:
         """The families as the reader wants them, and since when they count."""
@@ -127,16 +130,20 @@ class Seen:
         return Family(instrument, points)
 
 
-def _less(now: int | float | Distribution, before: int | float | Distribution | None) -> Any:
+def _less(now: _Value, before: _Value | None) -> Any:
     if before is None:
         return now
+    if isinstance(now, Exponential):
+        if not isinstance(before, Exponential):
+            raise TypeError(f"{before!r} is no exponential histogram")
+        return since(now, before)
     if isinstance(now, Distribution):
         if not isinstance(before, Distribution):
             raise TypeError(f"{before!r} is no distribution")
         counts = [one - other for one, other in zip(now.counts, before.counts, strict=True)]
         # The extremes of the time in between are not known, only those of the whole time.
         return Distribution(counts, now.sum - before.sum, math.inf, -math.inf)
-    if isinstance(before, Distribution):
+    if isinstance(before, Distribution | Exponential):
         raise TypeError(f"{before!r} is no number")
     return now - before
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from otelc2c.record import layout
+from otelc2c.record.exponential import FEWEST_BUCKETS, MOST_BUCKETS
 from otelc2c.record.files import BadFile
 from otelc2c.record.layout import CHUNK_BYTES, CHUNK_WORDS, HEADER_WORDS, WORD
 from otelc2c.record.points import GAUGE_KINDS, SUM_KINDS, Attributes, Instrument, Scope
@@ -136,6 +137,10 @@ def _words(instrument: Instrument) -> int:
         return layout.SUM_WORDS
     if instrument.kind in GAUGE_KINDS:
         return layout.LAST_WORDS
+    if instrument.buckets:
+        if not FEWEST_BUCKETS <= instrument.buckets <= MOST_BUCKETS:
+            raise BadFile("an exponential histogram of a size that nobody writes")
+        return layout.exponential_words(instrument.buckets)
     return layout.histogram_words(len(instrument.bounds))
 
 

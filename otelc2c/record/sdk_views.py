@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics.view import (
     View,
 )
 
+from otelc2c.record.exponential import LARGEST_SCALE, USUAL_BUCKETS
 from otelc2c.record.views import Aggregation, ViewRule, checked_bounds
 
 _logger: Final = logging.getLogger(__name__)
@@ -38,15 +39,19 @@ CLASSES: Final[dict[str, type[ApiInstrument]]] = {
 def rule_of(view: object) -> ViewRule:
     """The rule that says what the SDK's `view` says. Raises TypeError for anything else.
 
-    Exponential histograms are not kept: such a view is applied with explicit boundaries, and a
-    warning says so. Extremes are always recorded, reservoirs of exemplars are our own.
+    Extremes are always recorded, reservoirs of exemplars are our own. Raises ValueError for an
+    exponential histogram of a size or scale that cannot be.
     """
     if not isinstance(view, View):
         raise TypeError(f"{view!r} is no view")
     private: Any = view
     aggregation, bounds = _aggregation(private)
     keys = private._attribute_keys
+    asked = private._aggregation
+    exponential = isinstance(asked, ExponentialBucketHistogramAggregation)
     return ViewRule(
+        buckets=asked._max_size if exponential else USUAL_BUCKETS,
+        scale=min(asked._max_scale, LARGEST_SCALE) if exponential else LARGEST_SCALE,
         selector=private._instrument_name or "*",
         drop=isinstance(private._aggregation, DropAggregation),
         rename=private._name,
@@ -74,8 +79,7 @@ def _aggregation(view: Any) -> tuple[Aggregation, tuple[float, ...] | None]:
         boundaries = asked._boundaries
         return "histogram", None if boundaries is None else checked_bounds(boundaries)
     if isinstance(asked, ExponentialBucketHistogramAggregation):
-        _logger.warning("View %s asks for an exponential histogram: it gets explicit boundaries.", view)
-        return "histogram", None
+        return "exponential", None
     if isinstance(asked, SumAggregation):
         return "sum", None
     if isinstance(asked, LastValueAggregation):

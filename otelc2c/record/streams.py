@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from otelc2c.record.attribute_sets import SetKey, clean, key_of
 from otelc2c.record.cells import HistogramCell, LastCell, Store, SumCell
+from otelc2c.record.exponential_cells import ExponentialCell, exponential_cell
 from otelc2c.record.points import GAUGE_KINDS, OVERFLOW, Attributes, AttributeValue, Instrument
 from otelc2c.record.views import StreamPlan
 
@@ -24,7 +25,7 @@ LARGEST_SHAPE: Final = 32
 """Attributes of a set that is still looked up the shortest way."""
 
 Verb: TypeAlias = Literal["add", "set", "record"]
-StreamCell: TypeAlias = SumCell | LastCell | HistogramCell
+StreamCell: TypeAlias = SumCell | LastCell | HistogramCell | ExponentialCell
 
 PLAIN: Final = frozenset({str, int, float, bool})
 """Types whose values compare with others only by value, so that a key of them cannot surprise."""
@@ -84,6 +85,8 @@ class Stream:
     def _make(self, attributes: Attributes) -> StreamCell:
         verb = verb_of(self.instrument.kind)
         if verb == "record":
+            if self.instrument.buckets:
+                return exponential_cell(self._store, self.instrument, attributes)
             return self._store.histogram_cell(self.instrument, attributes)
         if verb == "set":
             return self._store.gauge_cell(self.instrument, attributes)
@@ -99,7 +102,7 @@ class Fan:
         """Write to all `cells`, each in its own way."""
         kept = list(cells)
         self._writes: list[Callable[[Any], None]] = [_write_of(cell) for cell in kept]
-        self._exemplars = [cell for cell in kept if isinstance(cell, SumCell | HistogramCell)]
+        self._exemplars = [cell for cell in kept if not isinstance(cell, LastCell)]
 
     def write(self, value: int | float) -> None:
         """Give `value` to every cell."""

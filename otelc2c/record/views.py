@@ -13,6 +13,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, TypeAlias, cast
 
+from otelc2c.record.exponential import (
+    FEWEST_BUCKETS,
+    LARGEST_SCALE,
+    MOST_BUCKETS,
+    SMALLEST_SCALE,
+    USUAL_BUCKETS,
+)
 from otelc2c.record.points import (
     GAUGE_KINDS,
     SUM_KINDS,
@@ -45,8 +52,8 @@ DEFAULT_BOUNDS: Final = (
 )
 """Boundaries of a histogram for which nobody named any (metrics SDK specification)."""
 
-Aggregation: TypeAlias = Literal["default", "sum", "last", "histogram"]
-AGGREGATIONS: Final = frozenset({"default", "sum", "last", "histogram"})
+Aggregation: TypeAlias = Literal["default", "sum", "last", "histogram", "exponential"]
+AGGREGATIONS: Final = frozenset({"default", "sum", "last", "histogram", "exponential"})
 COMBINES: Final = frozenset({"sum", "max", "recent", "worker"})
 NAME: Final = re.compile(r"[a-zA-Z][-_./a-zA-Z0-9]{0,254}")
 """What the name of an instrument, and so of a stream, looks like."""
@@ -82,6 +89,10 @@ class ViewRule:
     """Boundaries of the histogram; they make a histogram of any synchronous instrument."""
     description: str | None = None
     aggregation: Aggregation = "default"
+    buckets: int = USUAL_BUCKETS
+    """Most buckets of an exponential histogram."""
+    scale: int = LARGEST_SCALE
+    """The scale with which it begins."""
     kinds: frozenset[str] | None = None
     unit: str | None = None
     meter: str | None = None
@@ -97,6 +108,10 @@ class ViewRule:
                 raise ValueError(f"view {self.selector!r}: {self.rename!r} is no name of a metric")
         if self.aggregation not in AGGREGATIONS:
             raise ValueError(f"view {self.selector!r}: unknown aggregation {self.aggregation!r}")
+        if not FEWEST_BUCKETS <= self.buckets <= MOST_BUCKETS:
+            raise ValueError(f"view {self.selector!r}: {self.buckets} buckets")
+        if not SMALLEST_SCALE <= self.scale <= LARGEST_SCALE:
+            raise ValueError(f"view {self.selector!r}: scale {self.scale}")
 
     @classmethod
     def of_setting(cls, view: View) -> "ViewRule":
@@ -150,7 +165,8 @@ class Views:
 
     `rules` may mix `ViewRule`, those of the settings and the SDK's views; `buckets` and `gauges` go from
     a name or pattern to boundaries and to one of `sum`, `max`, `recent`, `worker`. A view's own
-    boundaries win over `buckets`, which win over those of the instrument.
+    boundaries win over `buckets`, which win over those of the instrument. With `exponential`, histograms
+    for which neither names boundaries are exponential.
     Raises ValueError, TypeError for what cannot be meant.
     """
 
@@ -159,7 +175,10 @@ class Views:
         rules: Iterable[object] = (),
         buckets: Mapping[str, Sequence[float]] | None = None,
         gauges: Mapping[str, str] | None = None,
+        *,
+        exponential: bool = False,
     ) -> None:
+        self._exponential = exponential
         self._rules = [as_rule(rule) for rule in rules]
         self._buckets = {name.lower(): checked_bounds(value) for name, value in (buckets or {}).items()}
         self._gauges = {name.lower(): value for name, value in (gauges or {}).items()}
@@ -181,7 +200,7 @@ class Views:
     def _plan(self, rule: ViewRule, asked: Instrument, advised: tuple[float, ...] | None) -> StreamPlan:
         kind = _kind(rule, asked.kind)
         name = rule.rename or asked.name
-        bounds: tuple[float, ...] = ()
+        bounds: tuple[float, ...] | None = ()
         if kind == "histogram":
             bounds = self._bounds(rule, asked, advised)
         combine: Combine = "sum"
@@ -191,19 +210,26 @@ class Views:
             name=name,
             kind=kind,
             description=rule.description or asked.description,
-            bounds=bounds,
+            bounds=bounds or (),
             combine=combine,
+            buckets=rule.buckets if bounds is None else 0,
+            scale=rule.scale,
         )
         return StreamPlan(instrument, rule.keys, rule.exclude, None if rule is DEFAULT_RULE else rule)
 
     def _bounds(
         self, rule: ViewRule, asked: Instrument, advised: tuple[float, ...] | None
-    ) -> tuple[float, ...]:
+    ) -> tuple[float, ...] | None:
+        """The boundaries of a histogram, None for an exponential one."""
+        if rule.aggregation == "exponential" and _never_negative(rule, asked):
+            return None
         if rule.bounds is not None:
             return rule.bounds
         named = _named(self._buckets, asked.name, rule.rename or asked.name)
         if named is not None:
             return cast(tuple[float, ...], named)
+        if self._exponential and asked.kind == "histogram" and rule.aggregation == "default":
+            return None
         return DEFAULT_BOUNDS if advised is None else advised
 
 
@@ -220,10 +246,20 @@ def _fits(rule: ViewRule, asked: Instrument) -> bool:
     return True
 
 
+def _never_negative(rule: ViewRule, asked: Instrument) -> bool:
+    """Whether there can be an exponential histogram; ours have no buckets below zero."""
+    if asked.kind in ("histogram", "counter"):
+        return True
+    _logger.warning("View %s: %s may be negative and gets explicit boundaries.", rule, asked.name)
+    return False
+
+
 def _kind(rule: ViewRule, kind: Kind) -> Kind:
     """The kind of stream that the rule makes of an instrument of `kind`."""
     prefix = "observable_" if kind.startswith("observable_") else ""
-    if rule.aggregation == "histogram" or (rule.aggregation == "default" and rule.bounds is not None):
+    if rule.aggregation in ("histogram", "exponential") or (
+        rule.aggregation == "default" and rule.bounds is not None
+    ):
         return "histogram"
     if rule.aggregation == "sum" and kind not in SUM_KINDS:
         return cast(Kind, f"{prefix}up_down_counter")

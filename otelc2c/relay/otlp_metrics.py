@@ -15,6 +15,7 @@ from otelc2c.record.points import (
     SUM_KINDS,
     Distribution,
     Exemplar,
+    Exponential,
     Family,
     Instrument,
     Point,
@@ -25,8 +26,10 @@ from otelc2c.relay.temporality import Window
 
 _NUMBER_ATTRIBUTE: Final = b"\x3a"
 _HISTOGRAM_ATTRIBUTE: Final = b"\x4a"
+_EXPONENTIAL_ATTRIBUTE: Final = b"\x0a"
 _NUMBER_EXEMPLAR: Final = b"\x2a"
 _HISTOGRAM_EXEMPLAR: Final = b"\x42"
+_EXPONENTIAL_EXEMPLAR: Final = b"\x5a"
 _POINT: Final = b"\x0a"
 _DELTA: Final = b"\x10\x01"
 _CUMULATIVE: Final = b"\x10\x02"
@@ -74,6 +77,8 @@ _NAMED: Final = Kept(_named)
 _OF_NUMBERS: Final = Kept(lambda attributes: wire.attributes(attributes, _NUMBER_ATTRIBUTE))
 _OF_HISTOGRAMS: Final = Kept(lambda attributes: wire.attributes(attributes, _HISTOGRAM_ATTRIBUTE))
 
+_OF_EXPONENTIALS: Final = Kept(lambda attributes: wire.attributes(attributes, _EXPONENTIAL_ATTRIBUTE))
+
 
 def encode_metrics(
     families: Iterable[Family], resource: bytes, window: Window, schema_url: str = ""
@@ -114,6 +119,10 @@ def _data(instrument: Instrument, points: Sequence[Point], window: Window) -> by
         return wire.field(
             b"\x3a", b"".join([*numbers, temporality, _MONOTONIC if instrument.monotonic else b""])
         )
+    if instrument.buckets:
+        return wire.field(
+            b"\x52", b"".join([*(_exponential_point(point, times) for point in points), temporality])
+        )
     bounds = struct.pack(f"<{len(instrument.bounds)}d", *instrument.bounds)
     bounds = wire.field(b"\x3a", bounds) if bounds else b""
     return wire.field(
@@ -123,7 +132,7 @@ def _data(instrument: Instrument, points: Sequence[Point], window: Window) -> by
 
 def _number_point(point: Point, times: bytes) -> bytes:
     value = point.value
-    if isinstance(value, Distribution):
+    if isinstance(value, Distribution | Exponential):
         raise TypeError("a sum or gauge whose value is a distribution")
     if isinstance(value, int) and -_INT64 <= value < _INT64:
         encoded = _TAGGED_SIGNED(0x31, value)
@@ -151,6 +160,33 @@ def _histogram_point(point: Point, times: bytes, bounds: bytes) -> bytes:
         inner += [_TAGGED_DOUBLE(0x59, value.min), _TAGGED_DOUBLE(0x61, value.max)]
     inner += [wire.field(_HISTOGRAM_EXEMPLAR, _exemplar(exemplar)) for exemplar in point.exemplars]
     return wire.field(_POINT, b"".join(inner))
+
+
+def _exponential_point(point: Point, times: bytes) -> bytes:
+    value = point.value
+    if not isinstance(value, Exponential):
+        raise TypeError("an exponential histogram whose value is something else")
+    counts = b"".join(map(wire.varint, value.counts))
+    offset = b"\x08" + wire.varint(_zigzag(value.low)) if value.low else b""
+    inner = [
+        _OF_EXPONENTIALS.of(point.attributes),
+        times,
+        _TAGGED_LONG(0x21, value.count),
+        _TAGGED_DOUBLE(0x29, value.sum),
+        b"\x30" + wire.varint(_zigzag(value.scale)) if value.scale else b"",
+        _TAGGED_LONG(0x39, value.zeros) if value.zeros else b"",
+    ]
+    if counts:
+        inner.append(wire.field(b"\x42", offset + wire.field(b"\x12", counts)))
+    if value.min <= value.max:
+        inner += [_TAGGED_DOUBLE(0x61, value.min), _TAGGED_DOUBLE(0x69, value.max)]
+    inner += [wire.field(_EXPONENTIAL_EXEMPLAR, _exemplar(exemplar)) for exemplar in point.exemplars]
+    return wire.field(_POINT, b"".join(inner))
+
+
+def _zigzag(number: int) -> int:
+    """How protobuf writes numbers of either sign that are mostly small."""
+    return number << 1 if number >= 0 else (-number << 1) - 1
 
 
 def _exemplar(exemplar: Exemplar) -> bytes:

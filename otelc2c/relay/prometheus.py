@@ -10,7 +10,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from otelc2c import guard
-from otelc2c.record.points import SUM_KINDS, Attributes, Distribution, Family, Instrument, Point
+from otelc2c.record.exponential import explicit
+from otelc2c.record.points import (
+    SUM_KINDS,
+    Attributes,
+    Distribution,
+    Exponential,
+    Family,
+    Instrument,
+    Point,
+)
 from otelc2c.relay import names, text
 from otelc2c.relay.names import Name, Translation
 
@@ -267,7 +276,11 @@ def _lines(name: Name, part: _Part, start: int, openmetrics: bool) -> str:
     end = start + _POINTS_AT_ONCE
     lines: list[str] = []
     for labels, (_, value, exemplars, _) in zip(part.texts[start:end], part.points[start:end], strict=True):
-        if isinstance(value, Distribution):
+        if isinstance(value, Exponential):
+            ends, told = explicit(value)
+            notes = text.bucket_notes(exemplars, ends) if openmetrics and exemplars else {}
+            lines.append(text.histogram(sample, labels, ends, told, notes))
+        elif isinstance(value, Distribution):
             notes = text.bucket_notes(exemplars, bounds) if openmetrics and exemplars else {}
             lines.append(text.histogram(sample, labels, bounds, value, notes))
         else:

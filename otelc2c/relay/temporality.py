@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from otelc2c.record.points import Distribution, Family, Instrument, Point
+from otelc2c.record.exponential import since
+from otelc2c.record.points import Distribution, Exponential, Family, Instrument, Point
 
 PREFERENCES: Final[dict[str, frozenset[str]]] = {
     "cumulative": frozenset(),
@@ -83,7 +84,7 @@ class Baseline:
             before = self._values.get(key)
             values[key] = _saved(point.value)
             difference = _difference(point.value, before)
-            unchanged = difference.count == 0 if isinstance(difference, Distribution) else difference == 0
+            unchanged = (difference if isinstance(difference, int | float) else difference.count) == 0
             if unchanged and not observable:
                 continue
             exemplars = tuple(one for one in point.exemplars if one.time_ns > self._since_ns)
@@ -122,17 +123,26 @@ def _key(instrument: Instrument, point: Point) -> str:
     return json.dumps([identity, sorted(point.attributes.items())], default=str)
 
 
-def _saved(value: float | Distribution) -> _Saved:
+def _saved(value: float | Distribution | Exponential) -> _Saved:
+    if isinstance(value, Exponential):
+        return [value.scale, value.low, list(value.counts), value.zeros, value.sum]
     return [list(value.counts), value.sum] if isinstance(value, Distribution) else value
 
 
-def _difference(value: float | Distribution, before: _Saved | None) -> int | float | Distribution:
+def _difference(
+    value: float | Distribution | Exponential, before: _Saved | None
+) -> int | float | Distribution | Exponential:
     """How much was added; all of it where `before` is missing, of another shape, or higher."""
+    if isinstance(value, Exponential):
+        if not isinstance(before, list) or len(before) != 5:
+            return since(value, None)
+        scale, low, counts, zeros, total = before
+        return since(value, Exponential(scale, low, counts, zeros, total, math.inf, -math.inf))
     if not isinstance(value, Distribution):
         return value - before if isinstance(before, int | float) and before <= value else value
     # Extremes of a window cannot be known from extremes of the whole.
     unknown = Distribution(value.counts, value.sum, math.inf, -math.inf)
-    if not isinstance(before, list) or len(before[0]) != len(value.counts):
+    if not isinstance(before, list) or len(before) != 2 or len(before[0]) != len(value.counts):
         return unknown
     counts = tuple(now - then for now, then in zip(value.counts, before[0], strict=True))
     if min(counts) < 0:

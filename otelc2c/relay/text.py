@@ -6,7 +6,8 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
-from otelc2c.record.points import Distribution, Exemplar, Point
+from otelc2c.record.exponential import together
+from otelc2c.record.points import Distribution, Exemplar, Exponential, Point
 from otelc2c.relay.names import Name
 
 EOF: Final = "# EOF\n"
@@ -108,10 +109,14 @@ def bucket_notes(exemplars: Iterable[Exemplar], bounds: Sequence[float]) -> dict
 def combined(one: Point, other: Point, *, add: bool) -> Point:
     """One point of two whose attributes became the same labels: added, or the one that was set later.
 
-    Histograms of different boundaries cannot be added: the first stays.
+    Histograms of different kinds or boundaries cannot be added: the first stays.
     """
     exemplars = one.exemplars + other.exemplars
     a, b = one.value, other.value
+    if isinstance(a, Exponential) or isinstance(b, Exponential):
+        if not (isinstance(a, Exponential) and isinstance(b, Exponential)):
+            return one
+        return one._replace(value=together(a, b), exemplars=exemplars)
     if isinstance(a, Distribution) or isinstance(b, Distribution):
         if not (isinstance(a, Distribution) and isinstance(b, Distribution)):
             return one

@@ -48,9 +48,10 @@ class MetricOptions:
     )
     histogram_aggregation: str = option(
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-        syntax=parsers.choice("explicit_bucket_histogram"),
+        syntax=parsers.choice("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
         default="explicit_bucket_histogram",
-        says="Only explicit buckets are kept; exponential ones are not supported.",
+        says="How histograms are kept for which no variable names boundaries, if numbers are sent by OTLP; "
+        "a page beside it shows exponential ones with powers of two.",
     )
     internal_metrics: bool = option(
         "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED",

@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import Resource
 
 from otelc2c.record.cells import Store
 from otelc2c.record.meter import MeterProvider
+from otelc2c.record.views import ViewRule
 from tests.record.metrics_contract import from_data
 
 DELTA: dict[type, AggregationTemporality] = {
@@ -64,7 +65,8 @@ class Broken(InMemoryMetricReader):
 @pytest.fixture
 def provider() -> Iterator[MeterProvider]:
     """A provider on a private store."""
-    made = MeterProvider(Store.open_private(), resource=Resource({"service.name": "s"}))
+    views = [ViewRule("exponential", aggregation="exponential")]
+    made = MeterProvider(Store.open_private(), views=views, resource=Resource({"service.name": "s"}))
     yield made
     made.shutdown()
 
@@ -90,6 +92,21 @@ def test_a_reader_gets_the_resource(provider: MeterProvider) -> None:
     data = reader.get_metrics_data()
     assert data is not None
     assert data.resource_metrics[0].resource.attributes == {"service.name": "s"}
+
+
+def test_delta_of_an_exponential_histogram_has_the_buckets_that_were_added(provider: MeterProvider) -> None:
+    """Also where they have become wider in between."""
+    reader = InMemoryMetricReader(preferred_temporality=DELTA)
+    provider.add_metric_reader(reader)
+    histogram = provider.get_meter("m").create_histogram("exponential")
+    histogram.record(1.0)
+    assert points(reader, "exponential")[0].positive.bucket_counts == [1]
+    histogram.record(1.0)
+    histogram.record(4e9)
+    (found,) = points(reader, "exponential")
+    assert (found.count, found.sum, found.min) == (2, 4e9 + 1, None)
+    assert sum(found.positive.bucket_counts) == 2
+    assert (found.positive.offset, found.positive.bucket_counts[0]) == (-1, 1)
 
 
 def test_delta_is_the_difference_from_the_last_collection(provider: MeterProvider) -> None:

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from opentelemetry.metrics import Instrument as Instrument_
 from opentelemetry.sdk.metrics.view import (
     ExponentialBucketHistogramAggregation,
     View,
 )
 
-from otelc2c.record.points import Instrument, Scope
+from otelc2c.record.points import Instrument, Kind, Scope
 from otelc2c.record.views import DEFAULT_BOUNDS, ViewRule, Views, checked_bounds
 from otelc2c.settings.values import View as SettingsView
 
@@ -70,13 +71,45 @@ def test_gauges_are_combined_as_the_variable_says() -> None:
     assert views.plans(GAUGE._replace(name="c", kind="counter"))[0].instrument.combine == "sum"
 
 
-def test_an_exponential_histogram_gets_explicit_boundaries_with_a_warning(
-    caplog: pytest.LogCaptureFixture,
+EXPONENTIAL = View(
+    instrument_type=Instrument_, aggregation=ExponentialBucketHistogramAggregation(max_size=20, max_scale=30)
+)
+
+
+@pytest.mark.parametrize("kind", ["histogram", "counter"])
+def test_a_view_of_the_sdks_asks_for_an_exponential_histogram(kind: Kind) -> None:
+    """With its size, and at most the largest scale whose buckets have numbers of 32 bits."""
+    (plan,) = Views([EXPONENTIAL], {"h": (1.0,)}).plans(HISTOGRAM._replace(kind=kind), (2.0,))
+    assert plan.instrument == HISTOGRAM._replace(buckets=20, scale=20)
+
+
+@pytest.mark.parametrize("kind", ["up_down_counter", "gauge"])
+def test_what_may_be_negative_gets_explicit_boundaries_with_a_warning(
+    kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """There is no other kind in the files."""
-    views = Views([View(instrument_name="h", aggregation=ExponentialBucketHistogramAggregation())])
-    assert bounds(views) == DEFAULT_BOUNDS
-    assert "exponential" in caplog.text
+    """There are no buckets below zero."""
+    (plan,) = Views([EXPONENTIAL]).plans(HISTOGRAM._replace(kind=kind))
+    assert plan.instrument == HISTOGRAM._replace(bounds=DEFAULT_BOUNDS)
+    assert "may be negative" in caplog.text
+
+
+def test_histograms_are_exponential_by_default_where_that_is_asked_for() -> None:
+    """Whatever boundaries an instrument advises, but not against those that an operator names."""
+
+    def size(views: Views, instrument: Instrument = HISTOGRAM) -> int:
+        (plan,) = views.plans(instrument, (3.0,))
+        assert bool(plan.instrument.bounds) is (
+            plan.instrument.kind == "histogram" and not plan.instrument.buckets
+        )
+        return plan.instrument.buckets
+
+    assert size(Views(exponential=True)) == 160
+    assert size(Views([ViewRule("h", rename="x")], exponential=True)) == 160
+    assert size(Views([], {"h": (2.0,)}, exponential=True)) == 0
+    assert size(Views([ViewRule("h", bounds=(1.0,))], exponential=True)) == 0
+    assert size(Views([ViewRule("h", aggregation="histogram")], exponential=True)) == 0
+    assert size(Views(exponential=True), GAUGE) == 0
+    assert size(Views()) == 0
 
 
 @pytest.mark.parametrize(
@@ -85,6 +118,10 @@ def test_an_exponential_histogram_gets_explicit_boundaries_with_a_warning(
         {"selector": "h*", "rename": "x"},
         {"selector": "h", "rename": "1x"},
         {"selector": "h", "aggregation": "average"},
+        {"selector": "h", "buckets": 1},
+        {"selector": "h", "buckets": 8193},
+        {"selector": "h", "scale": 21},
+        {"selector": "h", "scale": -11},
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_refused(rule: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Numbers by OTLP: equal, as parsed messages, to what the SDK's encoder makes of the same data."""
 
 import math
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality
 from opentelemetry.sdk.resources import Resource
 
 from otelc2c.record import wire
-from otelc2c.record.points import Distribution, Exemplar, Family, Instrument, Point, Scope
+from otelc2c.record.points import Distribution, Exemplar, Exponential, Family, Instrument, Point, Scope
 from otelc2c.record.readable_metrics import delta_kinds, metrics_data
 from otelc2c.relay.otlp_metrics import count_points, encode_metrics
 from otelc2c.relay.temporality import PREFERENCES, Window
@@ -24,6 +25,7 @@ PREFERRED: dict[str, dict[type, AggregationTemporality]] = {
     "lowmemory": dict.fromkeys((Counter, Histogram), AggregationTemporality.DELTA),
 }
 BOUNDS = (0.5, 1.0)
+EXPONENTIAL = "exponential"
 
 exemplars = st.lists(
     st.builds(
@@ -41,6 +43,17 @@ distributions = st.builds(
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from([(math.inf, -math.inf), (0.0, 0.0), (-1.5, 7.25)]),
 )
+exponentials = st.builds(
+    lambda scale, low, counts, zeros, total, extremes: Exponential(
+        scale, low, tuple(counts), zeros, total, *extremes
+    ),
+    st.integers(-10, 20),
+    st.integers(-(2**31), 2**31 - 200),
+    st.lists(st.integers(0, 2**40), max_size=5),
+    st.integers(0, 2**40),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([(math.inf, -math.inf), (0.0, 0.0), (0.5, 7.25)]),
+)
 numbers = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False))
 
 
@@ -52,18 +65,23 @@ def points_of(values: st.SearchStrategy[object]) -> st.SearchStrategy[list[Point
 
 def family_of(kind: str) -> st.SearchStrategy[Family]:
     """A family of an instrument of this kind."""
-    bounds = BOUNDS if kind == "histogram" else ()
+    buckets = 160 if kind == EXPONENTIAL else 0
+    kind = "histogram" if buckets else kind
+    bounds = BOUNDS if kind == "histogram" and not buckets else ()
+    known: Any = kind
     instrument = st.builds(
-        lambda scope, name, unit, words: Instrument(scope, name, kind, unit, words, bounds),  # type: ignore[arg-type]
+        lambda scope, name, unit, words: Instrument(scope, name, known, unit, words, bounds, buckets=buckets),
         scopes,
         texts,
         texts,
         texts,
     )
-    return st.builds(Family, instrument, points_of(distributions if kind == "histogram" else numbers))
+    values = distributions if bounds else exponentials if buckets else numbers
+    return st.builds(Family, instrument, points_of(values))
 
 
 KINDS = (
+    EXPONENTIAL,
     "counter",
     "up_down_counter",
     "histogram",

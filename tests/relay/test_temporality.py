@@ -6,13 +6,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelc2c.record.points import Distribution, Exemplar, Family, Instrument, Kind, Point, Scope
+from otelc2c.record.points import Distribution, Exemplar, Exponential, Family, Instrument, Kind, Point, Scope
 from otelc2c.relay.temporality import PREFERENCES, Baseline
 
 DELTA = PREFERENCES["delta"]
 
 
-def family(value: float | Distribution, kind: Kind = "counter", **attributes: str) -> Family:
+def family(value: float | Distribution | Exponential, kind: Kind = "counter", **attributes: str) -> Family:
     """A family with one point."""
     bounds = (1.0,) if kind == "histogram" else ()
     return Family(Instrument(Scope("app"), "n", kind, bounds=bounds), [Point(attributes, value)])
@@ -51,6 +51,35 @@ def test_what_did_not_change_is_left_out_unless_it_is_observed() -> None:
     baseline.since_last(both, 20)
     baseline.arrived()
     assert values(baseline.since_last(both, 30)[0]) == [0, 1]
+
+
+def test_an_exponential_histogram_gives_buckets_and_sum_of_the_window(tmp_path: Path) -> None:
+    """Also where buckets have become wider in between, and from the file of an earlier relay."""
+    path = str(tmp_path / "base")
+    first = Exponential(1, 2, [1, 0, 2], 1, 9.0, 0.0, 4.0)
+    baseline = Baseline(DELTA, 10, path)
+    assert values(baseline.since_last([family(first, "histogram")], 20)[0]) == [
+        first._replace(min=math.inf, max=-math.inf)
+    ]
+    baseline.arrived()
+    again = Baseline(DELTA, 10, path)
+    assert values(again.since_last([family(first, "histogram")], 25)[0]) == []
+    whole = Exponential(0, 0, [4, 1, 2], 3, 20.0, 0.0, 7.0)
+    assert values(again.since_last([family(whole, "histogram")], 30)[0]) == [
+        Exponential(0, 0, [4, 0, 0], 2, 11.0, math.inf, -math.inf)
+    ]
+
+
+def test_a_histogram_of_another_kind_begins_anew(tmp_path: Path) -> None:
+    """A file that was kept before the setting was changed."""
+    path = str(tmp_path / "base")
+    explicit = Distribution((1, 2), 5.0, math.inf, -math.inf)
+    exponential = Exponential(0, 0, [3], 0, 5.0, math.inf, -math.inf)
+    for before, now in ((explicit, exponential), (exponential, explicit)):
+        baseline = Baseline(DELTA, 10, path)
+        baseline.since_last([family(before, "histogram")], 20)
+        baseline.arrived()
+        assert values(baseline.since_last([family(now, "histogram")], 30)[0]) == [now]
 
 
 def test_a_histogram_gives_buckets_and_sum_of_the_window() -> None:
