@@ -114,6 +114,27 @@ def test_a_child_has_its_own_numbers_in_the_same_cells(tmp_path: Path) -> None:
     assert read(tmp_path / "child") == [Point({}, 1), Point({}, Distribution([0, 0, 1, 0], 2.0, 2.0, 2.0))]
 
 
+def test_a_child_does_not_take_over_cells_that_its_parent_makes_meanwhile(tmp_path: Path) -> None:
+    """Until the child has moved, it sees the memory into which its parent goes on writing."""
+    store = Store()
+    store.counter_cell(COUNTER, {"of": "both"}).add(5)
+    store.publish(str(tmp_path / "parent"))
+    made, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(made, 1)
+        store.restart(str(tmp_path / "child"))
+        store.counter_cell(COUNTER, {"of": "child"}).add(1)
+        os._exit(0)
+    store.counter_cell(COUNTER, {"of": "parent", "and": "longer than the other"}).add(7)
+    os.write(write, b"1")
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(made)
+    os.close(write)
+    assert read(tmp_path / "child") == [Point({"of": "both"}, 0), Point({"of": "child"}, 1)]
+    assert [point.value for point in read(tmp_path / "parent")] == [5, 7]
+
+
 def test_a_store_grows_by_chunks_that_a_reader_follows(tmp_path: Path) -> None:
     path = tmp_path / "cells"
     store = Store()
