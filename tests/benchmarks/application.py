@@ -1,9 +1,10 @@
-"""The application that is measured: it knows nothing of telemetry, and answers a JSON hello."""
+"""The applications that are measured: they know nothing of telemetry. One answers a JSON hello."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from pyramid.config import Configurator
 from pyramid.request import Request
@@ -17,16 +18,40 @@ def hello(request: Request) -> dict[str, str]:
     return {"hello": request.matchdict["name"]}
 
 
-def make_application() -> Application:
-    """A Pyramid application with one route."""
+def cache(request: Request) -> dict[str, str]:
+    """Keep a name in Redis, and read it again."""
+    client, name = request.registry.cache, request.matchdict["name"]
+    client.set("name", name)
+    return {"hello": client.get("name").decode()}
+
+
+def with_redis(config: Configurator) -> None:
+    """What `cache` needs."""
+    import redis
+
+    config.registry.cache = redis.Redis.from_url(os.environ[REDIS_URL])
+
+
+REDIS_URL: Final = "BENCH_REDIS_URL"
+PATHS: Final = {"hello": "/hello/world", "redis": "/cache/world"}
+"""What is asked for, by the subject of a comparison."""
+
+
+def make_application(subject: str = "hello") -> Application:
+    """A Pyramid application with one route, that of the subject."""
     config = Configurator()
-    config.add_route("hello", "/hello/{name}")
-    config.add_view(hello, route_name="hello", renderer="json")
+    if subject == "redis":
+        with_redis(config)
+        config.add_route("cache", "/cache/{name}")
+        config.add_view(cache, route_name="cache", renderer="json")
+    else:
+        config.add_route("hello", "/hello/{name}")
+        config.add_view(hello, route_name="hello", renderer="json")
     application: Application = config.make_wsgi_app()
     return application
 
 
-def make_environ() -> Environ:
+def make_environ(path: str = PATHS["hello"]) -> Environ:
     """What gunicorn hands over for a browser's request that came through a proxy."""
     return {
         "wsgi.errors": sys.stderr,
@@ -40,7 +65,7 @@ def make_environ() -> Environ:
         "SERVER_SOFTWARE": "gunicorn/27.0.1",
         "REQUEST_METHOD": "GET",
         "QUERY_STRING": "lang=en&page=2",
-        "RAW_URI": "/hello/world?lang=en&page=2",
+        "RAW_URI": f"{path}?lang=en&page=2",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "HTTP_HOST": "shop.example.com",
         "HTTP_USER_AGENT": "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0",
@@ -54,12 +79,12 @@ def make_environ() -> Environ:
         "REMOTE_PORT": "51234",
         "SERVER_NAME": "0.0.0.0",
         "SERVER_PORT": "8000",
-        "PATH_INFO": "/hello/world",
+        "PATH_INFO": path,
         "SCRIPT_NAME": "",
     }
 
 
-def call(application: Application) -> bytes:
+def call(application: Application, path: str = PATHS["hello"]) -> bytes:
     """One request as a server makes it: the body is read to its end and closed."""
     answered: list[str] = []
 
@@ -67,7 +92,7 @@ def call(application: Application) -> bytes:
         answered.append(status)
         return answered.clear  # type: ignore[return-value]  # no application here uses `write`
 
-    body = application(make_environ(), start_response)
+    body = application(make_environ(path), start_response)
     try:
         content = b"".join(body)
     finally:
@@ -75,5 +100,5 @@ def call(application: Application) -> bytes:
         if close is not None:
             close()
     if answered != ["200 OK"]:
-        raise AssertionError(f"the hello answered {answered}")
+        raise AssertionError(f"{path} answered {answered}")
     return content

@@ -40,6 +40,8 @@ class Case(NamedTuple):
     limit: float = 0.0
     limit_k: float = 0.0
     """The largest added cost in thousand instructions a request."""
+    subject: str = "hello"
+    """What the application does for a request."""
 
 
 CASES: Final = (
@@ -53,6 +55,17 @@ CASES: Final = (
     Case("otelc2c, metrics only", "otelc2c", METRICS_ONLY | OURS, "contrib, metrics only", 0.125, 103),
     Case("otelc2c, disabled", "otelc2c", DISABLED | RELAY_HERE, "contrib, disabled", 0.01, 2),
 )
+
+REDIS_LIMITS_K: Final = {"otelc2c, everything sampled": 290, "otelc2c, metrics only": 125}
+REDIS_CASES: Final = tuple(
+    case._replace(
+        subject="redis",
+        variables={**case.variables, **({"BENCH_SUBJECT": "redis"} if case.who == "contrib" else {})},
+        limit_k=REDIS_LIMITS_K.get(case.name, case.limit_k),
+    )
+    for case in CASES
+)
+"""The same, with two Redis commands in a request."""
 
 
 def environ(case: Case, endpoint: str, more: Mapping[str, str] | None = None) -> dict[str, str]:

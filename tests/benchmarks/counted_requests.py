@@ -1,4 +1,4 @@
-"""The counted program: rounds of hello requests, each round ended by a flush.
+"""The counted program: rounds of requests of one subject, each round ended by a flush.
 
 Run by `tests.benchmarks.requests` under valgrind, with the start of a case on the path.
 """
@@ -6,7 +6,7 @@ Run by `tests.benchmarks.requests` under valgrind, with the start of a case on t
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks.application import call, make_application
+from tests.benchmarks.application import PATHS, call, make_application
 from tests.benchmarks.callgrind import Counter
 
 
@@ -31,22 +31,22 @@ def flush_peer() -> None:
             raise AssertionError(f"{provider} did not flush")
 
 
-def main(who: str, rounds: int, requests: int) -> None:
+def main(who: str, rounds: int, requests: int, subject: str) -> None:
     """Warm up with a round that is not counted, then mark each round."""
     counter = Counter()
-    application = make_application()
+    application, path = make_application(subject), PATHS[subject]
     flush = flush_of(who)
     for _ in range(requests):
-        call(application)
+        call(application, path)
     flush()
     counter.start()
     for number in range(rounds):
         for _ in range(requests):
-            call(application)
+            call(application, path)
         counter.dump(f"requests-{number}")
         flush()
         counter.dump(f"flush-{number}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

@@ -46,8 +46,8 @@ def verdict(value: float, limit: float) -> str:
     return "met" if value <= limit else "missed"
 
 
-def whole_requests(counted: Sequence[Counted]) -> str:
-    """Instructions a request, over the plain application."""
+def whole_requests(counted: Sequence[Counted], title: str = "A request", subject: str = "JSON hello") -> str:
+    """Instructions a request, over the plain application of the `subject`."""
     totals = {one.case.name: one.total for one in counted}
     rows = []
     for one in counted:
@@ -57,11 +57,13 @@ def whole_requests(counted: Sequence[Counted]) -> str:
             ratio = added / (totals[case.peer] - totals["plain"])
             part = f"{ratio:.3f}"
             goal = f"{verdict(ratio, case.limit)} (at most {case.limit})"
+            if case.subject != "hello" and case.limit_k:
+                goal = f"{verdict(added / 1e3, case.limit_k)} (at most {case.limit_k:g} k)"
         shown = f"{one.total / 1e3:,.0f}", f"{added / 1e3:+,.1f}", f"{one.flush / 1e3:,.1f}"
         rows.append((case.name, *shown, f"{one.spread:.1%}", f"{one.spans:g}", part, goal))
-    head = ("JSON hello", "k a request", "added k", "of it flush", "spread", "spans", "of the peer's", "goal")
+    head = (subject, "k a request", "added k", "of it flush", "spread", "spans", "of the peer's", "goal")
     return (
-        "## A request\n\nThousand user-space instructions a request, by valgrind; what the relay does for it "
+        f"## {title}\n\nThousand user-space instructions a request, by valgrind; what the relay does for it "
         "(reading, encoding, sending spans, and metrics once a round) is counted in.\n\n" + table(head, rows)
     )
 

@@ -1,13 +1,16 @@
 """Instructions of a whole request, case by case: the program that starts the counted ones."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.benchmarks.application import REDIS_URL
 from tests.benchmarks.callgrind import count
-from tests.benchmarks.cases import CASES, Case, environ
+from tests.benchmarks.cases import CASES, REDIS_CASES, Case, environ
 from tests.process.receiver import Receiver
+from tests.services.redis_server import RedisServer
 
 
 class Counted(NamedTuple):
@@ -30,16 +33,18 @@ class Counted(NamedTuple):
         return max(abs(each - self.total) for each in self.rounds) / self.total
 
 
-def count_case(folder: Path, case: Case, rounds: int, requests: int) -> Counted:
+def count_case(
+    folder: Path, case: Case, rounds: int, requests: int, variables: Mapping[str, str] | None = None
+) -> Counted:
     """Run one case under valgrind, with a receiver of its own."""
-    inside_folder = folder / case.name.replace(" ", "-").replace(",", "")
+    inside_folder = folder / f"{case.subject} {case.name}".replace(" ", "-").replace(",", "")
     inside_folder.mkdir()
     with Receiver(inside_folder) as at:
         marks = count(
             inside_folder,
             "tests.benchmarks.counted_requests",
-            (case.who, str(rounds), str(requests)),
-            environ(case, at.address),
+            (case.who, str(rounds), str(requests), case.subject),
+            environ(case, at.address, variables),
         )
         # The warm-up's are there, too.
         spans = len(at.spans()) / requests / (rounds + 1)
@@ -58,3 +63,11 @@ def count_cases(folder: Path, rounds: int, requests: int, names: Sequence[str] =
     """Every case, or those that are named."""
     chosen = [case for case in CASES if not names or case.name in names]
     return [count_case(folder, case, rounds, requests) for case in chosen]
+
+
+def count_redis_cases(folder: Path, rounds: int, requests: int) -> list[Counted]:
+    """Every case with two Redis commands in a request, and one server for all of them."""
+    with ExitStack() as stack:
+        server = stack.enter_context(RedisServer(folder))
+        at = {REDIS_URL: f"redis://127.0.0.1:{server.port}/0"}
+        return [count_case(folder, case, rounds, requests, at) for case in REDIS_CASES]

@@ -32,15 +32,7 @@ _WHERE: Final = "measure.redis"
 # -- a command to a server that is known: by far the most, so on a way of its own -------------------
 
 
-def _known_place(client: Any) -> Place | None:
-    try:
-        place: Place | None = client.connection_pool.__dict__[KEPT]
-        return place
-    except KeyError:
-        pass
-    except Exception as error:
-        swallowed(_WHERE, error)
-        return None
+def _place_of(client: Any) -> Place | None:
     try:
         return place_of(client)
     except Exception as error:
@@ -49,18 +41,24 @@ def _known_place(client: Any) -> Place | None:
 
 
 def _tell(
-    measurer: Measurer, place: Place, args: Sequence[Any], start_ns: int, error: BaseException | None = None
+    measurer: Measurer,
+    place: Place,
+    args: Sequence[Any],
+    start_ns: int,
+    end_ns: int,
+    error: BaseException | None = None,
 ) -> None:
-    end_ns = perf_counter_ns()
+    """Write down a command that is over. Never raises."""
     try:
         sent = args[0] if args else None
         name = (KNOWN.get(sent) if type(sent) is str else None) or name_of(sent)
-        asked = measurer.conventions_db
+        words = len(args)
         leaves = measurer.redis
         extra = b""
-        if (asked.old or name in PROCEDURES) and leaves.wanted():
-            extra = command_attributes(asked, args)
-        words = min(len(args), MOST_WORDS)
+        if (name in PROCEDURES or measurer.conventions_db.old) and leaves.wanted():
+            extra = command_attributes(measurer.conventions_db, args)
+        if words > MOST_WORDS:  # noqa: PLR1730 (a call of `min` costs more)
+            words = MOST_WORDS
         if error is None:
             leaves.write((name, words, place, None, None), start_ns, end_ns, extra)
         else:
@@ -76,16 +74,19 @@ def _execute_command(original: Callable[..., Any]) -> Callable[..., Any]:
         measurer = installed.measurer
         if measurer is None:
             return original(self, *args, **options)
-        place = _known_place(self)
+        try:
+            place = self.connection_pool.__dict__[KEPT]
+        except (KeyError, AttributeError):
+            place = _place_of(self)
         if place is None:
             return somewhere(self, *args, **options)
         start_ns = perf_counter_ns()
         try:
             result = original(self, *args, **options)
         except BaseException as error:
-            _tell(measurer, place, args, start_ns, error)
+            _tell(measurer, place, args, start_ns, perf_counter_ns(), error)
             raise
-        _tell(measurer, place, args, start_ns)
+        _tell(measurer, place, args, start_ns, perf_counter_ns())
         return result
 
     return execute_command
@@ -98,16 +99,19 @@ def _execute_command_async(original: Callable[..., Awaitable[Any]]) -> Callable[
         measurer = installed.measurer
         if measurer is None:
             return await original(self, *args, **options)
-        place = _known_place(self)
+        try:
+            place = self.connection_pool.__dict__[KEPT]
+        except (KeyError, AttributeError):
+            place = _place_of(self)
         if place is None:
             return await somewhere(self, *args, **options)
         start_ns = perf_counter_ns()
         try:
             result = await original(self, *args, **options)
         except BaseException as error:
-            _tell(measurer, place, args, start_ns, error)
+            _tell(measurer, place, args, start_ns, perf_counter_ns(), error)
             raise
-        _tell(measurer, place, args, start_ns)
+        _tell(measurer, place, args, start_ns, perf_counter_ns())
         return result
 
     return execute_command

@@ -15,3 +15,7 @@ os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
 
 _OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]
 PyramidInstrumentor().instrument(skip_dep_check=True)
+if os.environ.get("BENCH_SUBJECT") == "redis":
+    from opentelemetry.instrumentation.redis import RedisInstrumentor
+
+    RedisInstrumentor().instrument(skip_dep_check=True)
