@@ -12,6 +12,8 @@ from otelc2c.measure.sql.tokens import STANDARD, Syntax, tokens
 
 MOST_READ: Final = 16_384
 """Characters of a statement that are looked at; the rest has no part in its summary or text."""
+MOST_TOKENS: Final = 4000
+"""Words and marks that are looked at: what costs time is their number."""
 MOST_TEXT: Final = 4096
 """Characters of a sanitised text."""
 MOST_KEPT: Final = 2000
@@ -58,7 +60,7 @@ def sanitized(text: str, syntax: Syntax = STANDARD) -> str:
 
 
 def _shown(text: str, syntax: Syntax) -> _Shown:
-    found = tokens(text[:MOST_READ], syntax)
+    found = tokens(text[:MOST_READ], syntax, MOST_TOKENS)
     read = Summary(found)
     return _Shown(read.text, read.operation, without_literals(found, MOST_TEXT))
 

@@ -50,7 +50,7 @@ _PEOPLE: Final = words("USER ROLE LOGIN GROUP")
 _SKIPPED: Final = words(
     "INTO ONLY LATERAL TABLE TABLES IGNORE LOW_PRIORITY HIGH_PRIORITY DELAYED QUICK OVERWRITE TOP "
     "CONCURRENTLY FULL VERBOSE FREEZE IF EXISTS NOT DATA LOCAL INFILE TEMP TEMPORARY UNLOGGED "
-    "NO_WRITE_TO_BINLOG BINARY INDEX SCHEMA DATABASE SYSTEM PROCEDURE"
+    "NO_WRITE_TO_BINLOG BINARY INSERT INDEX SCHEMA DATABASE SYSTEM PROCEDURE"
 )
 """Words that may stand between a command and its target."""
 _ENDS_TABLES: Final = words(
@@ -60,6 +60,8 @@ _ENDS_TABLES: Final = words(
 _NO_NAMES: Final = words(
     "ON AS OUTFILE DUMPFILE WITH INNER LEFT RIGHT CROSS NATURAL OUTER SELECT FROM STDIN STDOUT"
 )
+_WITH_OPTIONS: Final = words("TOP VACUUM ANALYZE REINDEX")
+"""Words after which something in parentheses stands before the target."""
 _EXPLAINS: Final = words("EXPLAIN")
 _INSIDE: Final = words("SELECT INSERT UPDATE DELETE MERGE WITH")
 """What begins a statement in parentheses; other commands are names of functions there."""
@@ -132,12 +134,11 @@ class Summary:
         return at + 1
 
     def _open(self, level: _Level, at: int) -> None:
-        before = self._before(at)
-        inner = _Level(inner=True, target=level.target and before != "TOP")
+        options = self._before(at) in _WITH_OPTIONS
+        inner = _Level(inner=True, target=level.target and not options)
         if level.op in _PLAIN and level.op != "DECLARE":
             inner.fresh = False
-        if before != "TOP":
-            level.target = False
+        level.target = level.target and options
         self._levels.append(inner)
 
     def _before(self, at: int) -> str:
@@ -204,6 +205,7 @@ class Summary:
         elif word in _WITH_TARGET:
             self._begin(level, word)
             level.target = True
+            level.tables = word == "TRUNCATE"
         elif word in _EXPLAINS:
             self._begin(level, word)
             level.fresh = True

@@ -65,10 +65,10 @@ SYNTAX: Final = {"mysql": MYSQL, "mariadb": MYSQL, "sqlite": SQLITE, "mssql": MS
 # Every alternative is decided by its first characters and never gives back what it took.
 _PARTS: Final = r"""
   (?P<space>\s+)
+| (?P<word>{word})
+| (?P<number>(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)?)
 | (?P<line>--)
 | (?P<block>/\*)
-| (?P<number>(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)?)
-| (?P<word>{word})
 | (?P<single>')
 | (?P<double>")
 | (?P<backtick>`)
@@ -78,11 +78,7 @@ _PARTS: Final = r"""
 | (?P<cast>::)
 | (?P<parameter>\?\d*|:\w+|%\([^()'"]{{0,80}}\)[a-z]|%[sbt](?!\w)|\$[^\W\d]\w*)
 | (?P<hash>\#)
-| (?P<open>\()
-| (?P<close>\))
-| (?P<comma>,)
 | (?P<dot>\.)
-| (?P<semicolon>;)
 | (?P<sign>[+-])
 | (?P<other>.)
 """
@@ -94,11 +90,7 @@ _NEXT: Final = {
     False: re.compile(_PARTS.format(word=_WORD_WITH_HASH), _FLAGS).match,
 }
 _SINGLES: Final = {
-    "open": OPEN,
-    "close": CLOSE,
-    "comma": COMMA,
     "dot": DOT,
-    "semicolon": SEMICOLON,
     "sign": SIGN,
     "cast": OTHER,
     "other": OTHER,
@@ -106,6 +98,7 @@ _SINGLES: Final = {
     "parameter": PARAMETER,
     "number": LITERAL,
 }
+_ALONE: Final = {"(": (OPEN, "("), ")": (CLOSE, ")"), ",": (COMMA, ","), ";": (SEMICOLON, ";")}
 _PREFIXES: Final = frozenset({"e", "n", "b", "x", "r", "u", "q", "nq", "br"})
 """Letters that belong to the string which follows them without a space."""
 _END_OF_LINE: Final = re.compile(r"[\r\n]")
@@ -115,13 +108,21 @@ _LIKE_A_NAME: Final = re.compile(r"\[[^\W\d][\w $#@.-]{0,126}\]")
 _ORACLE_CLOSING: Final = {"[": "]", "{": "}", "(": ")", "<": ">"}
 
 
-def tokens(text: str, syntax: Syntax = STANDARD) -> list[Token]:
-    """All tokens of `text`. Never raises; a quotation or comment without an end goes to the end."""
+def tokens(text: str, syntax: Syntax = STANDARD, most: int = 1 << 62) -> list[Token]:
+    """The tokens of `text`, at most `most`. Never raises.
+
+    A quotation or comment without an end goes to the end.
+    """
     found: list[Token] = []
     add = found.append
     following = _NEXT[syntax.hash_comments]
     position, size = 0, len(text)
-    while position < size:
+    while position < size and len(found) < most:
+        alone = _ALONE.get(text[position])
+        if alone is not None:
+            add(alone)
+            position += 1
+            continue
         match = following(text, position)
         if match is None:  # pragma: no cover - the last alternative takes any character
             break
