@@ -1,5 +1,6 @@
 """Which instrumentations are loaded, and why the others are not."""
 
+from collections.abc import Iterable
 from importlib.metadata import Distribution, EntryPoint
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -13,8 +14,29 @@ from otelc2c.boot.installed import INSTRUMENTORS, Installed
 from otelc2c.settings import Settings
 
 State: TypeAlias = Literal["active", "absent", "refused", "disabled", "replaced", "failed", "ready"]
-OURS: Final = {"otelc2c_pyramid": "pyramid", "otelc2c_wsgi": "wsgi"}
+OURS: Final = {
+    "otelc2c_pyramid": "pyramid",
+    "otelc2c_requests": "requests",
+    "otelc2c_threading": "threading",
+    "otelc2c_wsgi": "wsgi",
+}
 """Our instrumentations, and the name under which contrib's of the same subject is known."""
+BELOW: Final = {
+    "urllib3": "otelc2c_requests",
+    "aiopg": "otelc2c_sqlalchemy",
+    "asyncpg": "otelc2c_sqlalchemy",
+    "mysqlclient": "otelc2c_sqlalchemy",
+    "psycopg": "otelc2c_sqlalchemy",
+    "psycopg2": "otelc2c_sqlalchemy",
+    "pymysql": "otelc2c_sqlalchemy",
+    "sqlite3": "otelc2c_sqlalchemy",
+}
+"""Others' instrumentations of what a library works with that ours measures.
+
+They measure what an application does with it directly, and are kept quiet below ours.
+"""
+
+_THERE: Final = frozenset({"active", "ready"})
 
 
 class Instrumentor(NamedTuple):
@@ -61,6 +83,18 @@ def by_version(name: str, conflict: DependencyConflict | None) -> Instrumentor |
     if not found:
         return Instrumentor(name, "absent", f"needs {needs}")
     return Instrumentor(name, "refused", f"needs {needs}, found {', '.join(map(str, found))}")
+
+
+def with_overlaps(found: Iterable[Instrumentor]) -> list[Instrumentor]:
+    """The same, where those at work that ours keeps quiet below itself say so."""
+    told = list(found)
+    there = {what.name for what in told if what.state in _THERE}
+    return [
+        what._replace(detail=f"quiet below {BELOW[what.name]}")
+        if what.state in _THERE and BELOW.get(what.name) in there
+        else what
+        for what in told
+    ]
 
 
 def dependencies_of(instrumentor: object) -> DependencyConflict | None:

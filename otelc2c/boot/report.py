@@ -88,7 +88,8 @@ class StartReport:
     @property
     def instrumentors(self) -> Sequence[Instrumentor]:
         """Every installed instrumentation; `ready` only where it is not our distribution that loads."""
-        return [self._loaded.get(name) or self._missed(what) for name, what in self._survey.items()]
+        found = [self._loaded.get(name) or self._missed(what) for name, what in self._survey.items()]
+        return instrumentors.with_overlaps(found)
 
     def _missed(self, what: Instrumentor) -> Instrumentor:
         if self.launched and self.finished and what.state == "ready":

@@ -1,10 +1,21 @@
 """What can be known of an instrumentation without switching it on."""
 
+from typing import Literal
+
 import pytest
 from opentelemetry.instrumentation.dependencies import DependencyConflict
 
 from otelc2c.boot.installed import INSTRUMENTORS, Installed, package
-from otelc2c.boot.instrumentors import Instrumentor, at_work, by_version, imported, survey
+from otelc2c.boot.instrumentors import (
+    BELOW,
+    OURS,
+    Instrumentor,
+    at_work,
+    by_version,
+    imported,
+    survey,
+    with_overlaps,
+)
 from otelc2c.settings import Settings
 from tests.boot.fakes import Good, entry_point
 
@@ -59,3 +70,32 @@ def test_the_first_of_a_group_is_chosen_unless_one_is_named() -> None:
     assert installed.chosen("g", "three") is None
     assert installed.chosen("h", None) is None
     assert package(second) == "b"
+
+
+@pytest.mark.parametrize("state", ["active", "ready"])
+def test_what_is_kept_quiet_below_ours_says_so(state: Literal["active", "ready"]) -> None:
+    found = [
+        Instrumentor("otelc2c_requests", state),
+        Instrumentor("urllib3", state),
+        Instrumentor("psycopg", state, "as it was"),
+        Instrumentor("httpx", state),
+    ]
+    shown = [str(what) for what in with_overlaps(found)]
+    assert shown == [
+        "otelc2c_requests",
+        "urllib3 (quiet below otelc2c_requests)",
+        "psycopg (as it was)",
+        "httpx",
+    ]
+
+
+def test_what_is_not_at_work_is_quiet_by_itself() -> None:
+    """And nothing is, below an instrumentation of ours that is off."""
+    off = [Instrumentor("otelc2c_requests", "disabled"), Instrumentor("urllib3", "active")]
+    assert with_overlaps(off) == off
+    away = [Instrumentor("otelc2c_requests", "active"), Instrumentor("urllib3", "absent", "why")]
+    assert with_overlaps(away) == away
+
+
+def test_ours_is_below_nothing() -> None:
+    assert not BELOW.keys() & {*OURS, *OURS.values()}
