@@ -304,7 +304,7 @@ GUNICORN_WORKER_EXITED: Final = Metric(
     "counter",
     "{worker}",
     "Workers of gunicorn that have ended, by reason (recycled, timeout, memory, signal, reload, surplus, "
-    "stop, boot_error, error, exit, unknown) and, where it was a signal, by its name.",
+    "stop, boot_error, error, exit, unknown), a signal by its name.",
     (REASON, SIGNAL),
 )
 GUNICORN_REQUEST_LIMIT: Final = Metric(

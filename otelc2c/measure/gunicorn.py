@@ -88,6 +88,7 @@ class Hooks:
     def _spawn_worker(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def spawn_worker(arbiter: Any) -> Any:
             with guard(_WHERE):
+                self._master.look(arbiter)
                 self._master.spawning()
             # The worker itself never comes back from here.
             pid = original(arbiter)

@@ -57,6 +57,7 @@ class Ended(NamedTuple):
 
     reason: str
     signal: str | None = None
+    """The name of the signal, where one is the whole reason."""
 
 
 def why(status: int, asked: str | None, unasked: str, memory: Callable[[], bool]) -> Ended:
@@ -68,9 +69,9 @@ def why(status: int, asked: str | None, unasked: str, memory: Callable[[], bool]
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if asked is not None and number in _SENT[asked]:
-            return Ended(asked, _name(number))
+            return Ended(asked)
         if number == signal.SIGKILL and memory():
-            return Ended(MEMORY, _name(number))
+            return Ended(MEMORY)
         return Ended(SIGNAL, _name(number))
     if asked is not None:
         return Ended(asked)

@@ -111,6 +111,7 @@ def test_the_master_is_told_and_nothing_that_gunicorn_does_is_changed() -> None:
         arbiter.stop(False)
     assert heard.heard == [
         ("begin",),
+        ("look",),
         ("spawning",),
         ("spawned", 9),
         ("asks", 7, 15, False),
@@ -185,7 +186,7 @@ def test_a_worker_does_not_come_back_and_is_not_told_of_as_spawned() -> None:
     Hooks(heard).change(loaded)
     with pytest.raises(SystemExit):
         loaded.Arbiter("shop").spawn_worker()  # type: ignore[attr-defined]
-    assert heard.heard == [("begin",), ("spawning",)]
+    assert heard.heard == [("begin",), ("look",), ("spawning",)]
 
 
 def test_the_class_is_changed_when_it_is_loaded_or_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

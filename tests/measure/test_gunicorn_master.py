@@ -98,19 +98,19 @@ class Told:
         (exited(3), None, False, Ended(BOOT_ERROR)),
         (exited(4), None, False, Ended(BOOT_ERROR)),
         (exited(1), TIMEOUT, False, Ended(TIMEOUT)),
-        (signal.SIGABRT, TIMEOUT, False, Ended(TIMEOUT, "SIGABRT")),
-        (signal.SIGKILL, TIMEOUT, True, Ended(TIMEOUT, "SIGKILL")),
+        (signal.SIGABRT, TIMEOUT, False, Ended(TIMEOUT)),
+        (signal.SIGKILL, TIMEOUT, True, Ended(TIMEOUT)),
         (exited(0), RELOAD, False, Ended(RELOAD)),
-        (signal.SIGTERM, RELOAD, False, Ended(RELOAD, "SIGTERM")),
+        (signal.SIGTERM, RELOAD, False, Ended(RELOAD)),
         (signal.SIGKILL, RELOAD, False, Ended(SIGNAL, "SIGKILL")),
-        (signal.SIGKILL, RELOAD, True, Ended(MEMORY, "SIGKILL")),
+        (signal.SIGKILL, RELOAD, True, Ended(MEMORY)),
         (exited(0), SURPLUS, False, Ended(SURPLUS)),
         (exited(0), STOP, False, Ended(STOP)),
-        (signal.SIGKILL, STOP, True, Ended(STOP, "SIGKILL")),
+        (signal.SIGKILL, STOP, True, Ended(STOP)),
         (signal.SIGSEGV, STOP, False, Ended(SIGNAL, "SIGSEGV")),
         (signal.SIGSEGV | 0x80, None, False, Ended(SIGNAL, "SIGSEGV")),
         (signal.SIGKILL, None, False, Ended(SIGNAL, "SIGKILL")),
-        (signal.SIGKILL, None, True, Ended(MEMORY, "SIGKILL")),
+        (signal.SIGKILL, None, True, Ended(MEMORY)),
         (signal.SIGTERM, None, True, Ended(SIGNAL, "SIGTERM")),
         (40, None, False, Ended(SIGNAL, "signal 40")),
     ],
@@ -158,7 +158,7 @@ def test_a_kill_by_the_kernel_is_told_from_one_by_hand() -> None:
     told.spawn(1, 2)
     told.master.ended(1, signal.SIGKILL, EXIT)
     told.master.ended(2, signal.SIGKILL, EXIT)
-    assert told.reasons() == {(MEMORY, "SIGKILL"): 1, (SIGNAL, "SIGKILL"): 1}
+    assert told.reasons() == {(MEMORY,): 1, (SIGNAL, "SIGKILL"): 1}
 
 
 def test_other_children_are_not_workers() -> None:
