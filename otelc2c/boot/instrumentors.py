@@ -16,6 +16,7 @@ from otelc2c.settings import Settings
 State: TypeAlias = Literal["active", "absent", "refused", "disabled", "replaced", "failed", "ready"]
 OURS: Final = {
     "otelc2c_pyramid": "pyramid",
+    "otelc2c_redis": "redis",
     "otelc2c_requests": "requests",
     "otelc2c_threading": "threading",
     "otelc2c_wsgi": "wsgi",

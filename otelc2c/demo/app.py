@@ -3,22 +3,36 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+import redis
 from pyramid.config import Configurator
 
 Application: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 METRICS_URL = "http://localhost:9464/metrics"
 """Where the page of a service that sets nothing is found."""
+CACHE_SECONDS = 1.0
+"""Longest time for one answer of Redis."""
 
 
-def make_application(metrics_url: str = METRICS_URL) -> Application:
-    """The application. `metrics_url` is the link to the numbers that the home page shows."""
-    with Configurator(settings={"demo.metrics_url": metrics_url}) as config:
+def make_application(metrics_url: str = METRICS_URL, redis_url: str = "") -> Application:
+    """The application. `metrics_url` is the link to the numbers that the home page shows.
+
+    `redis_url` is where it finds a Redis; without one it goes on without a cache.
+    """
+    settings = {"demo.metrics_url": metrics_url, "demo.cache": cache_at(redis_url)}
+    with Configurator(settings=settings) as config:
         config.include("pyramid_mako")
         config.include(routes)
         config.scan("otelc2c.demo.views")
     application: Application = config.make_wsgi_app()
     return application
+
+
+def cache_at(url: str) -> Any:
+    """A client of the Redis at `url`, which is not asked anything yet; None without an address."""
+    if not url:
+        return None
+    return redis.Redis.from_url(url, socket_timeout=CACHE_SECONDS, socket_connect_timeout=CACHE_SECONDS)
 
 
 def routes(config: Configurator) -> None:
@@ -32,3 +46,4 @@ def routes(config: Configurator) -> None:
     config.add_route("crash", "/crash")
     config.add_route("stream", "/stream")
     config.add_route("orders", "/orders")
+    config.add_route("cache", "/cache")

@@ -41,6 +41,8 @@ ROUND: Final = (
     Step(Key("GET", NO_ROUTE), "/nowhere", 404, 1),
 )
 """One round of the load; each kind is sent `times` times."""
+CACHED: Final = (Step(Key("GET", "/cache"), "/cache", 200, 6),)
+"""What comes with it where there is a Redis."""
 
 
 class Sent(NamedTuple):
@@ -51,12 +53,12 @@ class Sent(NamedTuple):
     """A sentence for each request that was not answered as it should be."""
 
 
-def plan(rounds: int, seed: int = 1) -> list[Step]:
+def plan(rounds: int, seed: int = 1, kinds: Sequence[Step] = ROUND) -> list[Step]:
     """The requests of `rounds` rounds, each shuffled; the same seed gives the same order."""
     order = random.Random(seed)  # noqa: S311 (an order, not a secret)
     steps: list[Step] = []
     for _ in range(rounds):
-        one = [step for step in ROUND for _ in range(step.times)]
+        one = [step for step in kinds for _ in range(step.times)]
         order.shuffle(one)
         steps += one
     return steps

@@ -87,7 +87,7 @@ class Server:
             program("gunicorn"),
             f"--bind={HOST}:{self.port}",
             *("-c", "python:otelc2c.demo.gunicorn_conf"),
-            f"otelc2c.demo.wsgi:make_application('{self.metrics_url}')",
+            f"otelc2c.demo.wsgi:with_page('{self.metrics_url}')",
         ]
         with self.log.open("wb") as log:
             # In a session of its own, so that Ctrl-C reaches this process first.

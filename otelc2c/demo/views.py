@@ -9,6 +9,7 @@ from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import exception_view_config, view_config
+from redis.exceptions import RedisError
 
 SLOWEST_MS: Final = 2_000
 MOST_LINES: Final = 200
@@ -33,6 +34,8 @@ SHELF: Final = (
     Tea("Lapsang", "Tongmu", 980),
     Tea("Sencha", "Uji", 1120),
 )
+VISITS: Final = "tea-room:visits"
+CHEAPEST: Final = "tea-room:cheapest"
 
 
 class SupplierAway(Exception):
@@ -95,6 +98,24 @@ def stream(request: Request) -> Response:
             yield f"cup {number} of {count}\n".encode()
 
     return Response(app_iter=lines(), content_type="text/plain", charset="utf-8")
+
+
+@view_config(route_name="cache", renderer="json")
+def cache(request: Request) -> dict[str, Any] | Response:
+    """Count visits in Redis, and keep what is cheapest there for a minute."""
+    client = request.registry.settings["demo.cache"]
+    if client is None:
+        return Response("There is no Redis: REDIS_URL says where one is.\n", content_type="text/plain")
+    try:
+        with client.pipeline() as pipe:
+            visits, _ = pipe.incr(VISITS).expire(VISITS, 3600).execute()
+        cheapest = client.get(CHEAPEST)
+        if cheapest is None:
+            cheapest = min(SHELF, key=lambda tea: tea.cents).name.encode()
+            client.set(CHEAPEST, cheapest, ex=60)
+    except RedisError as error:
+        raise SupplierAway("the cache does not answer") from error
+    return {"visits": visits, "cheapest": cheapest.decode()}
 
 
 @view_config(route_name="orders", request_method="GET", renderer="json")

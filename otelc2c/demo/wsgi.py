@@ -1,7 +1,15 @@
 """For any WSGI server: `gunicorn otelc2c.demo.wsgi:application`."""
 
-from otelc2c.demo.app import make_application
+import os
 
-__all__ = ["application", "make_application"]
+from otelc2c.demo.app import METRICS_URL, Application, make_application
 
-application = make_application()
+__all__ = ["application", "with_page"]
+
+
+def with_page(metrics_url: str = METRICS_URL) -> Application:
+    """The application of this process' environment: REDIS_URL is where its cache is."""
+    return make_application(metrics_url, os.environ.get("REDIS_URL", ""))
+
+
+application = with_page()

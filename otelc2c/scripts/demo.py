@@ -41,10 +41,12 @@ def demo(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> 
     signal.signal(signal.SIGTERM, _interrupt)
     port = asked.port or free_port(0 if asked.once else PORT)
     metrics_port = free_port(0 if asked.once else METRICS_PORT)
+    given = os.environ if environ is None else environ
+    kinds = load.ROUND + (load.CACHED if given.get("REDIS_URL") else ())
     try:
-        with Server(port, metrics_port, os.environ if environ is None else environ) as server:
+        with Server(port, metrics_port, given) as server:
             introduce(server)
-            return once(server, ROUNDS) if asked.once else loop(server)
+            return once(server, load.plan(ROUNDS, kinds=kinds)) if asked.once else loop(server, kinds)
     except (NotServed, NoPage) as why:
         print(f"otelc2c demo: {why}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -66,9 +68,8 @@ def introduce(server: Server) -> None:
     sys.stdout.flush()
 
 
-def once(server: Server, rounds: int) -> int:
-    """Send `rounds` rounds, print the table of the live page, and compare it with what was sent."""
-    steps = load.plan(rounds)
+def once(server: Server, steps: Sequence[load.Step]) -> int:
+    """Send `steps`, print the table of the live page, and compare it with what was sent."""
     progress = Progress(len(steps), sys.stderr)
     sent = load.send(server.port, steps, progress)
     progress.end()
@@ -85,15 +86,15 @@ def once(server: Server, rounds: int) -> int:
     return 0
 
 
-def loop(server: Server) -> int:
-    """Send a round every few seconds until Ctrl-C, then print the table."""
+def loop(server: Server, kinds: Sequence[load.Step]) -> int:
+    """Send a round of `kinds` every few seconds until Ctrl-C, then print the table."""
     print("sending some requests every few seconds; Ctrl-C ends it", flush=True)
     stop = threading.Event()
     seed = 0
     try:
         while True:
             seed += 1
-            load.send(server.port, load.plan(1, seed), lambda done: None, stop)
+            load.send(server.port, load.plan(1, seed, kinds), lambda done: None, stop)
             stop.wait(PAUSE_SECONDS)
     except KeyboardInterrupt:
         stop.set()

@@ -22,7 +22,7 @@ MAY_IMPORT = {
 }
 """What each room may import besides itself. A file of its own beside the package is a room too."""
 
-STARTS = {"boot/distro.py", "relay/main.py", "scripts/main.py", "scripts/demo.py"}
+STARTS = {"boot/distro.py", "relay/main.py", "scripts/main.py", "scripts/demo.py", "demo/wsgi.py"}
 """Where a process starts: its environment is handed to the settings, once."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))

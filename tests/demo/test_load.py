@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from otelc2c.demo.load import ROUND, Step, plan, send
+from otelc2c.demo.load import CACHED, ROUND, Step, plan, send
 from otelc2c.demo.table import Key
 
 
@@ -44,6 +44,7 @@ def test_a_plan_has_every_kind_of_request_as_often_as_it_says() -> None:
     assert Counter(steps) == {one: 3 * one.times for one in ROUND}
     assert steps == plan(3)
     assert steps != plan(3, seed=2)
+    assert Counter(plan(2, kinds=CACHED)) == {one: 2 * one.times for one in CACHED}
 
 
 def test_every_step_is_sent_once_and_counted_when_it_is_answered(server: ThreadingHTTPServer) -> None:

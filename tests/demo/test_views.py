@@ -1,11 +1,14 @@
 """The sample application answers what its load expects, with OpenTelemetry's API alone."""
 
+from pathlib import Path
+
 import pytest
 from webtest import TestApp
 
 from otelc2c.demo.app import make_application
-from otelc2c.demo.load import ROUND, Step
+from otelc2c.demo.load import CACHED, ROUND, Step
 from otelc2c.demo.views import MOST_LINES
+from tests.services.redis_server import RedisServer, free_port
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def test_a_crash_reaches_the_server(application: TestApp) -> None:
 def test_the_home_page_links_to_every_route_and_to_the_numbers(application: TestApp) -> None:
     home = application.get("/")
     links = {link["href"] for link in home.html.find_all("a")}
-    assert links >= {"/hello/you", "/shelf", "/slow", "/fail", "/crash", "/stream", "/orders"}
+    assert links >= {"/hello/you", "/shelf", "/slow", "/fail", "/crash", "/stream", "/orders", "/cache"}
     assert "http://numbers.test/metrics" in links
     for sheet in home.html.find_all("link", rel="stylesheet"):
         answer = application.get(sheet["href"])
@@ -49,6 +52,25 @@ def test_names_are_decoded(application: TestApp) -> None:
 @pytest.mark.parametrize("path", ["/slow?ms=soon", "/stream?lines=1.5"])
 def test_a_parameter_that_is_no_number_is_refused(application: TestApp, path: str) -> None:
     application.get(path, status=400)
+
+
+def test_without_a_redis_the_cache_says_so(application: TestApp) -> None:
+    assert "There is no Redis" in application.get("/cache").text
+
+
+@pytest.mark.services
+def test_visits_are_counted_in_redis(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        application = TestApp(make_application(redis_url=f"redis://127.0.0.1:{server.port}/0"))
+        assert [application.get("/cache", status=CACHED[0].status).json for _ in range(2)] == [
+            {"visits": 1, "cheapest": "Assam"},
+            {"visits": 2, "cheapest": "Assam"},
+        ]
+
+
+def test_a_redis_that_is_away_is_answered() -> None:
+    away = TestApp(make_application(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
+    assert "the cache does not answer" in away.get("/cache", status=503).text
 
 
 def test_an_unknown_tea_is_refused(application: TestApp) -> None:

@@ -91,6 +91,13 @@ def test_a_page_that_counts_right_is_a_success(page: Path, capsys: pytest.Captur
     assert "The page counts exactly the 400 requests" in printed
 
 
+def test_the_cache_is_a_part_of_the_load_where_there_is_one(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert demo.demo(["--once"], {"REDIS_URL": "redis://127.0.0.1:1/0"}) == 0
+    assert "The page counts exactly the 460 requests" in capsys.readouterr().out
+
+
 def test_a_page_that_counts_wrong_is_a_failure(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page.write_text(f'{DURATION}_count{{http_request_method="GET",http_route="/a"}} 2\n')
     assert demo.demo(["--once"], {}) == 1

@@ -9,6 +9,7 @@ the <a href="${metrics_url}">numbers of all its workers</a>.</p>
 <li><a href="${request.route_path('slow')}"><b>Slow</b> 120 ms, or <code>?ms=</code> up to 2000</a></li>
 <li><a href="${request.route_path('stream')}"><b>Stream</b> a body sent line by line</a></li>
 <li><a href="${request.route_path('orders')}"><b>Prices</b> what can be ordered</a></li>
+<li><a href="${request.route_path('cache')}"><b>Cache</b> visits, counted in Redis</a></li>
 <li class="bad"><a href="${request.route_path('fail')}"><b>Fail</b> an exception that is answered, 503</a></li>
 <li class="bad"><a href="${request.route_path('crash')}"><b>Crash</b> an exception that is not, 500</a></li>
 </ul>
