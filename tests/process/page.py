@@ -14,7 +14,8 @@ from tests.process.waiting import until
 Labels = tuple[tuple[str, str], ...]
 Samples = Mapping[tuple[str, Labels], float]
 REQUESTS = "http_server_request_duration_seconds_count"
-GROWING = ("_total", "_count", "_bucket", "_sum")
+GROWING = frozenset({"counter", "histogram"})
+"""Kinds of which no number may ever fall; the name tells nothing, because a gauge may count, too."""
 
 
 class Request(NamedTuple):
@@ -59,14 +60,7 @@ class Page:
         if not self._answered:
             until(self.ready, 5, "the page answers")
             self._answered = True
-        found: dict[tuple[str, Labels], float] = {}
-        for family in text_string_to_metric_families(self.text()):
-            for sample in family.samples:
-                # To Prometheus an empty label is no label: a family has those of all its series.
-                key = (sample.name, tuple(sorted(pair for pair in sample.labels.items() if pair[1])))
-                assert key not in found, f"twice on one page: {key}"
-                found[key] = sample.value
-        return found
+        return read(self.text())
 
     def requests(self) -> Counter[Request]:
         """How many requests were counted, by route, method and status.
@@ -79,6 +73,20 @@ class Page:
     def total(self, name: str, **labels: str) -> float:
         """The sum of a sample over all its label sets that have these labels."""
         return total_of(self.samples(), name, **labels)
+
+
+def read(text: str, kinds: frozenset[str] | None = None) -> Samples:
+    """The numbers of one scrape by name and labels; only those of some `kinds` where these are named."""
+    found: dict[tuple[str, Labels], float] = {}
+    for family in text_string_to_metric_families(text):
+        if kinds is not None and family.type not in kinds:
+            continue
+        for sample in family.samples:
+            # To Prometheus an empty label is no label: a family has those of all its series.
+            key = (sample.name, tuple(sorted(pair for pair in sample.labels.items() if pair[1])))
+            assert key not in found, f"twice on one page: {key}"
+            found[key] = sample.value
+    return found
 
 
 def requests_of(samples: Samples) -> Counter[Request]:
@@ -125,7 +133,7 @@ class Watch:
         answered = time.monotonic()
         while not self._stopped.wait(self._pause):
             try:
-                now = self._page.samples()
+                now = read(self._page.text(), GROWING)
             except (OSError, http.client.HTTPException, AssertionError, ValueError) as error:
                 self.failed.append(repr(error))
                 self.away = max(self.away, time.monotonic() - answered)
@@ -138,7 +146,7 @@ class Watch:
 
     def _compare(self, before: Samples, now: Samples) -> None:
         for key, value in before.items():
-            if key[0].endswith(GROWING) and now.get(key, -1.0) < value:
+            if now.get(key, -1.0) < value:
                 self.fell.append(f"{key}: {value} -> {now.get(key)}")
 
     def __enter__(self) -> Self:
