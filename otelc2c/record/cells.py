@@ -173,7 +173,7 @@ class LastCell(Cell):
 class HistogramCell(Cell):
     """A histogram with fixed boundaries: bucket counts, sum, extremes, an exemplar a bucket."""
 
-    __slots__ = ("bounds", "exemplars_at", "least", "most", "sum", "sum_at", "words")
+    __slots__ = ("bounds", "counts", "exemplars_at", "least", "most", "sum", "sum_at", "words")
 
     def __init__(self, chunk: Chunk, base: int, bounds: tuple[float, ...]) -> None:
         """Use the words of `chunk` from `base` for the buckets that `bounds` divide."""
@@ -186,16 +186,17 @@ class HistogramCell(Cell):
     def reset(self) -> None:
         """Set everything to nothing recorded."""
         super().reset()
+        self.counts = [0] * (len(self.bounds) + 1)
         self.sum = 0.0
         self.least = self.chunk.d[self.sum_at + 1] = float("inf")
         self.most = self.chunk.d[self.sum_at + 2] = float("-inf")
 
     def record(self, value: float) -> None:
         """Count one value: its bucket first, then the sum, so that a kill between them loses no count."""
-        chunk = self.chunk
-        i = self.base + bisect_left(self.bounds, value)
-        chunk.q[i] += 1
-        # Sum and extremes are kept here too, because reading a word costs as much as writing one.
+        chunk, counts = self.chunk, self.counts
+        at = bisect_left(self.bounds, value)
+        # Everything is kept here too, because reading a word costs as much as writing one.
+        counts[at] = chunk.q[self.base + at] = counts[at] + 1
         d = chunk.d
         d[self.sum_at] = self.sum = self.sum + value
         if value < self.least:
