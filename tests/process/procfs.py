@@ -1,6 +1,7 @@
 """What the kernel says of the processes of one run: who they are, what they cost, whose children."""
 
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,14 @@ def processes(run: str) -> list[Process]:
         if wanted in environ.split(b"\0") and (one := process(int(entry))) is not None:
             found.append(one)
     return sorted(found)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has had of the processor until now, with the threads that have ended, to the nanosecond.
+
+    Linux makes the number of this clock from the process' id; see clock_getcpuclockid(3).
+    """
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def gone(pid: int) -> bool:

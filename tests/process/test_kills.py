@@ -9,14 +9,16 @@ import pytest
 
 from tests.process.ledger import HELLO, Client, Ledger
 from tests.process.page import Request, Watch
+from tests.process.procfs import cpu_seconds
 from tests.process.receiver import Receiver
 from tests.process.server import Server, gunicorn, kill, telemetry
 from tests.process.waiting import steady, until
 
 KILLS = 20
 RELAY_KILLS = 5
-
-
+SMALL = "tests.process.small:application"
+SCRAPES = 20
+ROUNDS = 10
 LIVES = 1.2
 """Seconds that each relay works under load before it is killed, too."""
 
@@ -109,6 +111,26 @@ def test_a_killed_supervisor_leaves_a_relay(tmp_path: Path, page_port: int) -> N
         assert len(server.relays()) == 1
 
 
+def wait_settled(server: Server) -> None:
+    """Return once the dead are folded and four workers are there, with nothing else going on."""
+    server.wait_workers(4)
+    until(lambda: len(list(server.pod().glob("*.cells"))) == 5, 10, "files of the master and four workers")
+
+
+def scrape_seconds(server: Server, relay: int) -> float:
+    """Seconds of the processor that the relay takes for a scrape, in the best of some rounds.
+
+    Time on the clock says more about what else the machine does.
+    """
+    rounds = []
+    for _ in range(ROUNDS):
+        begun = cpu_seconds(relay)
+        for _ in range(SCRAPES):
+            server.page.text()
+        rounds.append((cpu_seconds(relay) - begun) / SCRAPES)
+    return min(rounds)
+
+
 @pytest.mark.slow
 def test_recycled_workers_leave_no_files_and_cost_no_time(tmp_path: Path, page_port: int) -> None:
     recycled = 400
@@ -117,7 +139,9 @@ def test_recycled_workers_leave_no_files_and_cost_no_time(tmp_path: Path, page_p
         server.wait_workers(4)
         client = Client(server.port)
         ledger = client.send(8, [HELLO])
-        fresh = scrape_seconds(server)
+        wait_settled(server)
+        (relay,) = server.relays()
+        fresh = scrape_seconds(server, relay)
         with Watch(server.page, pause=0.2) as watch:
             ledger = client.send(recycled - 8, [HELLO])
         hello = Request("", "GET", "200")
@@ -126,26 +150,15 @@ def test_recycled_workers_leave_no_files_and_cost_no_time(tmp_path: Path, page_p
         assert steady(lambda: server.page.requests()[hello], counted) == counted
         assert watch.fell == []
         assert watch.failed == []
-        steady(lambda: len(list(server.pod().glob("*.cells"))) <= 5, True)
+        wait_settled(server)
         files = sorted(path.name for path in server.pod().iterdir())
-        later = scrape_seconds(server)
-    print(f"{len(files)} files after {counted} workers; a scrape {later / fresh:.2f} of the fresh one")
+        assert server.relays() == [relay]
+        later = scrape_seconds(server, relay)
+    print(
+        f"{len(files)} files after {counted} workers; a scrape of {fresh * 1e3:.3f} ms, {later / fresh:.3f}"
+    )
     assert len(files) < 30, files
-    # Two cores that others use too: the exact ratio (at most 1.3) is the benchmarks' to hold.
-    assert later < fresh * 2
-
-
-SMALL = "tests.process.small:application"
-
-
-def scrape_seconds(server: Server) -> float:
-    """The quickest of some scrapes."""
-    times = []
-    for _ in range(15):
-        begun = time.perf_counter()
-        server.page.text()
-        times.append(time.perf_counter() - begun)
-    return min(times)
+    assert later < fresh * 1.3
 
 
 def test_the_relay_ends_when_its_server_was_killed(
