@@ -1,12 +1,8 @@
 """What gunicorn does with its workers, and what the kernel knows of them, on the page of a real server."""
 
-import http.client
 import os
 import signal
-import socket
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,57 +14,9 @@ from tests.process.gunicorns import RELEASES, release_folder
 from tests.process.page import total_of
 from tests.process.server import BIN, ROOT, Server, free_port, gunicorn, kill, telemetry
 from tests.process.waiting import until
+from tests.process.workers import LEVEL, exits, get, hanging, level, shown
 
 SMALL = "tests.process.small:application"
-EXITED = "otelc2c_gunicorn_worker_exited_total"
-LEVEL = "otelc2c_gunicorn_"
-
-
-def exits(server: Server) -> dict[tuple[str, str], int]:
-    """How many workers ended, by reason and signal."""
-    found = {}
-    for (name, labels), value in server.page.samples().items():
-        if name == EXITED:
-            known = dict(labels)
-            found[known["otelc2c_reason"], known.get("otelc2c_signal", "")] = int(value)
-    return found
-
-
-def level(server: Server, name: str) -> float:
-    """One value of gunicorn's."""
-    return server.page.total(f"{LEVEL}{name}")
-
-
-def shown(server: Server, wanted: Mapping[tuple[str, str], int], seconds: float = 15.0) -> None:
-    """Wait until exactly these ends are shown."""
-    until(lambda: exits(server) == dict(wanted), seconds, f"{wanted}, not {exits(server)}")
-
-
-def get(port: int, path: str = "/", **headers: str) -> int:
-    """The status of one request."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
-    try:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        answer.read()
-    finally:
-        connection.close()
-    return answer.status
-
-
-@contextmanager
-def hanging(port: int, requests: int, seconds: float) -> Iterator[None]:
-    """So many requests that take so long, each on a connection of its own; nobody waits for answers."""
-    sockets = []
-    try:
-        for _ in range(requests):
-            one = socket.create_connection(("127.0.0.1", port), 10)
-            one.sendall(f"GET /slow?seconds={seconds} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            sockets.append(one)
-        yield
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def test_every_end_of_a_worker_is_counted_with_its_reason(tmp_path: Path, page_port: int) -> None:
