@@ -52,6 +52,19 @@ def _newer(one: Exemplar | None, other: Exemplar | None) -> Exemplar | None:
     return max(one, other)
 
 
+ROUNDING = 1e-12
+"""Part of a sum that may be lost by adding the same values in another order."""
+
+
+def not_below(shown: float, now: float) -> float:
+    """A sum to show after `shown`: what was shown, where `now` is smaller by rounding alone.
+
+    A process that ends is added first from then on. To Prometheus a counter that falls, however
+    little, has begun anew, and the whole sum counts twice in a rate.
+    """
+    return shown if 0.0 < shown - now <= abs(shown) * ROUNDING else now
+
+
 class Total:
     """One attribute set's value over all processes."""
 
@@ -76,7 +89,11 @@ class Total:
 
 
 class _SumTotal(Total):
-    __slots__ = ("exemplar", "fraction", "whole")
+    __slots__ = ("exemplar", "fraction", "shown", "whole")
+
+    def __init__(self, attributes: Attributes) -> None:
+        self.shown = 0.0
+        super().__init__(attributes)
 
     def clear(self) -> None:
         super().clear()
@@ -92,7 +109,9 @@ class _SumTotal(Total):
             self.exemplar = _newer(self.exemplar, _exemplar(q, d, base + SUM_EXEMPLAR))
 
     def point(self) -> Point:
-        value = self.whole + self.fraction if self.fraction else self.whole
+        value: int | float = self.whole
+        if self.fraction:
+            value = self.shown = not_below(self.shown, self.whole + self.fraction)
         return Point(self.attributes, value, (self.exemplar,) if self.exemplar else ())
 
     def keep(self, store: Store, instrument: Instrument) -> Cell:
@@ -146,9 +165,10 @@ class _LastTotal(Total):
 
 
 class _HistogramTotal(Total):
-    __slots__ = ("bounds", "counts", "exemplars", "max", "min", "sum")
+    __slots__ = ("bounds", "counts", "exemplars", "max", "min", "shown", "sum")
 
     def __init__(self, attributes: Attributes, bounds: int) -> None:
+        self.shown = 0.0
         self.bounds = bounds
         super().__init__(attributes)
 
@@ -182,7 +202,8 @@ class _HistogramTotal(Total):
 
     def point(self) -> Point:
         exemplars = tuple(self.exemplars[bucket] for bucket in sorted(self.exemplars))
-        return Point(self.attributes, Distribution(self.counts, self.sum, self.min, self.max), exemplars)
+        self.shown = not_below(self.shown, self.sum)
+        return Point(self.attributes, Distribution(self.counts, self.shown, self.min, self.max), exemplars)
 
     def keep(self, store: Store, instrument: Instrument) -> Cell:
         cell: HistogramCell = store.histogram_cell(instrument, self.attributes)
@@ -196,9 +217,10 @@ class _HistogramTotal(Total):
 
 
 class _ExponentialTotal(Total):
-    __slots__ = ("buckets", "exemplar", "max", "min", "size", "sum", "zeros")
+    __slots__ = ("buckets", "exemplar", "max", "min", "shown", "size", "sum", "zeros")
 
     def __init__(self, attributes: Attributes, size: int) -> None:
+        self.shown = 0.0
         self.size = size
         super().__init__(attributes)
 
@@ -225,7 +247,9 @@ class _ExponentialTotal(Total):
         return Exponential(*self.buckets, self.zeros, self.sum, self.min, self.max)
 
     def point(self) -> Point:
-        return Point(self.attributes, self._value(), (self.exemplar,) if self.exemplar else ())
+        self.shown = not_below(self.shown, self.sum)
+        value = self._value()._replace(sum=self.shown)
+        return Point(self.attributes, value, (self.exemplar,) if self.exemplar else ())
 
     def keep(self, store: Store, instrument: Instrument) -> Cell:
         cell = exponential_cell(store, instrument, self.attributes)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from otelc2c.record.cells import Store, memory_of
+from otelc2c.record.exponential_cells import exponential_cell
 from otelc2c.record.merging import WORKER, Merger, Source
 from otelc2c.record.points import OVERFLOW, Distribution, Family, Instrument, Scope
 from otelc2c.record.reading import CellsReader
@@ -51,6 +52,31 @@ def test_sums_and_histograms_are_added() -> None:
     assert found["counter", "x"] == 3
     assert found["up_down",] == 3
     assert found["histogram",] == Distribution([1, 1, 0], 3.0, 1.0, 2.0)
+
+
+def test_a_sum_falls_by_no_rounding_when_a_process_ends_and_is_added_first() -> None:
+    """T3: a counter that falls has begun anew to Prometheus, and counts twice in a rate."""
+    exponential = HISTOGRAM._replace(name="exponential", bounds=(), buckets=20)
+    stores = [Store.open_private() for _ in range(3)]
+    for store, value in zip(stores, (0.1, 0.2, 0.3), strict=True):
+        store.counter_cell(COUNTER, {"a": "x"}).add(value)
+        store.histogram_cell(HISTOGRAM, {}).record(value)
+        exponential_cell(store, exponential, {}).record(value)
+        store.counter_cell(UP_DOWN, {}).add(value)
+    sources = [source(store) for store in stores]
+    merger = Merger()
+
+    def sums() -> list[float]:
+        found = values(merger.collect(sources))
+        return [found["counter", "x"], found["histogram",].sum, found["exponential",].sum, found["up_down",]]
+
+    before = sums()
+    sources.reverse()
+    assert sums() == before == [0.1 + 0.2 + 0.3] * 4
+    assert before[0] > 0.3 + 0.2 + 0.1
+    # What really falls is told.
+    stores[0].counter_cell(UP_DOWN, {}).add(-1e-9)
+    assert sums()[3] == pytest.approx(0.6 - 1e-9, abs=1e-15)
 
 
 def test_the_newest_exemplar_of_each_bucket_is_kept() -> None:
