@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from otelc2c.measure import backlog as subject
 from otelc2c.measure.backlog import Backlog, backlog
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
@@ -63,5 +62,5 @@ def test_a_kernel_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Mon
             raise PermissionError(1, "not permitted")
 
     with listening(socket.AF_UNIX, "\0otelc2c-test-refused", 3, 1) as listener:
-        monkeypatch.setattr(subject.socket, "socket", Refused)
+        monkeypatch.setattr("otelc2c.measure.backlog.socket.socket", Refused)
         assert backlog(listener) is None

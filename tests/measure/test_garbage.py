@@ -113,7 +113,8 @@ def test_a_fork_counts_its_own(store: Store) -> None:
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert os.read(read, 10) == b"2"
-    os.close(read), os.close(write)
+    os.close(read)
+    os.close(write)
     assert values(store, catalog.GC_COLLECTIONS)[2] == 1
 
 

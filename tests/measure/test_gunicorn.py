@@ -52,7 +52,7 @@ class Broken(Heard):
     def fail(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("ours")
 
-    begin = spawning = spawned = asks = ended = look = fail  # type: ignore[assignment]
+    begin = spawning = spawned = asks = ended = look = fail
 
 
 def module() -> ModuleType:
@@ -75,7 +75,7 @@ def module() -> ModuleType:
             return "murdered"
 
         def reap_workers(self) -> tuple[int, int]:
-            return made.os.waitpid(-1, os.WNOHANG)  # type: ignore[no-any-return,attr-defined]
+            return made.os.waitpid(-1, os.WNOHANG)  # type: ignore[no-any-return]
 
         def reload(self) -> str:
             return self.kill_worker(7, 15)
@@ -182,17 +182,19 @@ def test_a_worker_does_not_come_back_and_is_not_told_of_as_spawned() -> None:
     def ends(_: Any) -> None:
         raise SystemExit(0)
 
-    loaded.Arbiter.spawn_worker = ends  # type: ignore[attr-defined]
+    loaded.Arbiter.spawn_worker = ends
     Hooks(heard).change(loaded)
     with pytest.raises(SystemExit):
-        loaded.Arbiter("shop").spawn_worker()  # type: ignore[attr-defined]
+        loaded.Arbiter("shop").spawn_worker()
     assert heard.heard == [("begin",), ("look",), ("spawning",)]
 
 
 def test_the_class_is_changed_when_it_is_loaded_or_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = Heard()
     hooks: list[tuple[Callable[[Any], None], str]] = []
-    monkeypatch.setattr(subject.wrapt, "register_post_import_hook", lambda *hook: hooks.append(hook))
+    monkeypatch.setattr(
+        "otelc2c.measure.gunicorn.wrapt.register_post_import_hook", lambda *hook: hooks.append(hook)
+    )
     monkeypatch.delitem(sys.modules, subject.MODULE, raising=False)
     Hooks(heard).install()
     ((change, name),) = hooks
