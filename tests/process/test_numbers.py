@@ -86,15 +86,22 @@ def test_strange_requests_make_few_series_and_names(
     assert len(names) <= NAMES_BUDGET
 
 
-def test_a_worker_has_no_thread_of_ours(tmp_path: Path, page_port: int, receiver: Receiver) -> None:
+@pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
+def test_a_worker_has_no_thread_of_ours(
+    tmp_path: Path, page_port: int, receiver: Receiver, worker: str
+) -> None:
+    """As many as without us, in the worker and the master, once every thread of a pool is at work."""
+    slow = [HELLO._replace(path="/slow")]
     counts = []
     for variables, launcher in ((telemetry(page_port, receiver.address), True), ({}, False)):
-        with gunicorn(tmp_path, variables, workers=2, launcher=launcher) as server:
-            workers = server.wait_workers(2)
-            Client(server.port).send(40)
+        with gunicorn(tmp_path, variables, workers=1, worker=worker, launcher=launcher) as server:
+            (only,) = server.wait_workers(1)
+            client = Client(server.port)
+            client.send(40)
+            client.send(8, slow, threads=8)
             threads = {one.pid: one.threads for one in server.processes()}
-            counts.append([threads[pid] for pid in (*workers, server.main.pid)])
-    assert counts[0] == counts[1] == [1, 1, 1]
+            counts.append((threads[only], threads[server.main.pid]))
+    assert counts[0] == counts[1] == ({"sync": 1, "gthread": 5, "gevent": 1}[worker], 1)
 
 
 def test_the_request_id_in_the_answer_is_the_trace_at_the_receiver(
