@@ -6,43 +6,43 @@ milliseconds, Apache (`t=%t`) in microseconds. The size of the number tells them
 out, and nothing but a number comes of it.
 """
 
-from time import time
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from otelc2c import catalog
+from otelc2c.record.cells import Store
 from otelc2c.record.own import OwnHistogram
+from otelc2c.record.streams import DEFAULT_LIMIT
+from otelc2c.record.views import Views
+from otelc2c.record.wire import Key
 
 HEADER: Final = "HTTP_X_REQUEST_START"
 LONGEST: Final = 3600.0
 """Seconds; no request waited longer."""
 _LONGEST_TEXT: Final = 64
-_SECONDS_BELOW: Final = 1e11
-_UNITS: Final = ((_SECONDS_BELOW, 1.0), (1e14, 1e-3), (1e17, 1e-6), (1e20, 1e-9))
-
-
-class HasAttributes(Protocol):
-    """A span that takes attributes."""
-
-    def set_attribute(self, key: str, value: float) -> None:
-        """Set one."""
+_UNITS: Final = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (1e20, 1e-9))
+"""Below which number it is how many seconds."""
 
 
 class Queue:
     """Notes how long requests waited."""
 
-    def __init__(self, durations: OwnHistogram) -> None:
-        """Count in `durations`, by method."""
-        self._durations = durations
+    def __init__(self, store: Store, limit: int = DEFAULT_LIMIT, views: Views | None = None) -> None:
+        """Count in `store`, by method."""
+        self._durations = OwnHistogram(store, catalog.REQUEST_QUEUE_DURATION, limit, views)
+        self._key = Key(catalog.REQUEST_QUEUE_DURATION.name)
 
-    def note(self, environ: dict[str, Any], method: str, span: HasAttributes) -> None:
-        """Count the wait of a request that begins now, and tell it to its server span.
+    def note(self, environ: dict[str, Any], method: str, began_ns: int) -> bytes:
+        """Count the wait of a request that began at `began_ns` (Unix nanoseconds).
 
-        `method` is one of the closed set. To be called only where `HEADER` is in the environ.
+        `method` is one of the closed set. Returned is the attribute of the server span, encoded; nothing
+        where nothing that can be believed was told.
         """
-        seconds = waited(environ[HEADER], time())
-        if seconds is not None:
-            self._durations.cell((method,)).record(seconds)
-            span.set_attribute(catalog.REQUEST_QUEUE_DURATION.name, seconds)
+        text = environ.get(HEADER)
+        seconds = waited(text, began_ns * 1e-9) if type(text) is str else None
+        if seconds is None:
+            return b""
+        self._durations.cell((method,)).record(seconds)
+        return self._key.double(seconds)
 
 
 def waited(text: str, now: float) -> float | None:

@@ -1,17 +1,15 @@
 """The time before the application, as proxies tell it; what cannot be is left out."""
 
 import time
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelc2c import catalog
 from otelc2c.measure.queue import HEADER, Queue, waited
+from otelc2c.record import wire
 from otelc2c.record.cells import Store
 from otelc2c.record.merging import families_of
-from otelc2c.record.own import OwnHistogram
 from otelc2c.record.points import Distribution
 
 NOW = 1_795_246_083.75
@@ -84,26 +82,16 @@ def test_every_unit_gives_the_same(wait: float, how: tuple[float, str]) -> None:
     assert waited(form.format((NOW - wait) * unit), NOW) == pytest.approx(wait, abs=2e-6)
 
 
-class Span:
-    """Takes attributes."""
-
-    def __init__(self) -> None:
-        self.attributes: dict[str, Any] = {}
-
-    def set_attribute(self, key: str, value: float) -> None:
-        self.attributes[key] = value
-
-
-def test_a_wait_is_counted_by_method_and_told_to_the_span() -> None:
+def test_a_wait_is_counted_by_method_and_is_an_attribute() -> None:
     store = Store.open_private()
-    queue = Queue(OwnHistogram(store, catalog.REQUEST_QUEUE_DURATION))
-    believed, other = Span(), Span()
-    queue.note({HEADER: f"t={time.time() - 2:.3f}"}, "GET", believed)
-    queue.note({HEADER: "t=17"}, "GET", other)
-    ((name, seconds),) = believed.attributes.items()
+    queue = Queue(store)
+    began = int(NOW * 1e9)
+    encoded = queue.note({HEADER: f"t={NOW - 2:.3f}"}, "GET", began)
+    ((name, seconds),) = wire.read_attributes(encoded).items()
     assert name == "otelc2c.request.queue.duration"
-    assert 1.9 <= seconds < 60
-    assert other.attributes == {}
+    assert seconds == pytest.approx(2.0, abs=1e-6)
+    for untold in ({}, {HEADER: "t=17"}, {HEADER: None}, {HEADER: 1795246083}):
+        assert queue.note(untold, "GET", began) == b""
     (family,) = families_of(store)
     (point,) = family.points
     assert point.attributes == {"http.request.method": "GET"}
