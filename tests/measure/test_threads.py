@@ -49,7 +49,7 @@ def serve(inside: Callable[[], object], **environ: Any) -> None:
         start_response("200 OK", [])
         return [b""]
 
-    observe(measured(application), make_environ(environ))
+    list(measured(application)(make_environ(environ), lambda *_args: lambda _data: None))
 
 
 def worked(kit: Kit, name: str = "work") -> None:

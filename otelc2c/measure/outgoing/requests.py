@@ -60,7 +60,6 @@ class _Call:
         "error",
         "extra",
         "following",
-        "follows",
         "leaves",
         "method",
         "quiet",
@@ -75,10 +74,8 @@ class _Call:
     )
     leaves: Leaves[Key]
     session: Any
-    follows: Any
-    """Whether the session goes where it is redirected to."""
     following: bool
-    """Whether it is on its way there."""
+    """Whether the session is about to go where it was redirected to."""
     resent: int
     before: Any
     """The call around this one, as a token."""
@@ -154,12 +151,10 @@ class _Call:
             if self.quiet is not None:
                 otel_context.detach(self.quiet)
             if error is not None:
-                if self.error is None:
-                    self.error = error_type(error)
-                    self.end_ns = perf_counter_ns()
+                self.end_ns = perf_counter_ns()
+                self.error = error_type(error)
             elif not self.resent:
-                if not self.end_ns:
-                    self.end_ns = perf_counter_ns()
+                self.end_ns = perf_counter_ns()
                 if self.status is None:
                     self.answered(response)
             self.write()
@@ -179,7 +174,7 @@ def _is_quiet(context: Mapping[str, Any]) -> bool:
     return bool(http) and http != _OURS
 
 
-def _new_call(measurer: Measurer, session: Any, request: Any, follows: Any) -> _Call | None:
+def _new_call(measurer: Measurer, session: Any, request: Any) -> _Call | None:
     """A call that begins now; None where it is not to be measured."""
     try:
         context = current_context()
@@ -190,7 +185,6 @@ def _new_call(measurer: Measurer, session: Any, request: Any, follows: Any) -> _
         call = _Call()
         call.leaves = measurer.http
         call.session = session
-        call.follows = follows
         call.following = False
         call.resent = 0
         call.quiet = None
@@ -214,7 +208,7 @@ def _send(original: Callable[..., Any], unprepared: type) -> Callable[..., Any]:
         running = _running.get()
         if running is not None and running.following and running.session is self:
             return _send_on(original, measurer, running, request, kwargs)
-        call = _new_call(measurer, self, request, kwargs.get("allow_redirects", True))
+        call = _new_call(measurer, self, request)
         if call is None:
             return original(self, request, **kwargs)
         try:
@@ -239,12 +233,8 @@ def _send_on(
         call.begin(measurer, current_context(), request)
     except Exception as error:
         swallowed(_WHERE, error)
-    try:
-        response = original(call.session, request, **kwargs)
-    except BaseException as error:
-        call.error = error_type(error)
-        call.end_ns = perf_counter_ns()
-        raise
+    # What is raised passes the outermost `send` too.
+    response = original(call.session, request, **kwargs)
     try:
         call.end_ns = perf_counter_ns()
         call.answered(response)
@@ -264,7 +254,7 @@ def _get_redirect_target(original: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 if call.request is resp.request:
                     call.answered(resp)
-                    if target and call.follows and not call.resent:
+                    if target and not call.resent:
                         call.end_ns = perf_counter_ns()
                         call.following = True
             except Exception as error:

@@ -65,7 +65,7 @@ def inside(kit: Kit, work: Callable[[], object]) -> Seen:
         start_response("200 OK", [])
         return [b""]
 
-    observe(measured(application), make_environ({}))
+    list(measured(application)(make_environ({}), lambda *_args: lambda _data: None))
     return kit.server()
 
 
@@ -333,6 +333,23 @@ def test_a_call_that_a_hook_makes_is_a_call_of_its_own(session: requests.Session
         session.get(f"{peer.url}/redirect/1")
         expected = {("GET", 302, None): 1, ("GET", 200, None): 1, ("POST", 201, None): 2}
         assert counts(kit) == outcomes(kit) == expected
+
+
+def test_what_a_hook_asks_of_another_answer_changes_nothing(session: requests.Session, peer: Peer) -> None:
+    """Where that redirects to is no redirect of the call around it."""
+    other = requests.Response()
+    other.status_code, other.headers["Location"] = 301, "/elsewhere"
+
+    def hook(_response: requests.Response, **_kwargs: Any) -> None:
+        assert session.get_redirect_target(other) == "/elsewhere"
+        session.get(f"{peer.url}/status/202", hooks={"response": []})
+
+    with Kit() as kit:
+        session.get(f"{peer.url}/", hooks={"response": hook})
+        assert counts(kit) == outcomes(kit) == {("GET", 200, None): 1, ("GET", 202, None): 1}
+        inner, outer = kit.spans
+        assert outer.wire.start_time_unix_nano <= inner.wire.start_time_unix_nano
+        assert inner.wire.end_time_unix_nano <= outer.wire.end_time_unix_nano
 
 
 def test_a_streamed_call_ends_with_its_headers(session: requests.Session, peer: Peer) -> None:
