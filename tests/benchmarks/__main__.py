@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks import load, results, scrape
 from tests.benchmarks.record import count_records
-from tests.benchmarks.whole_request import count_cases, count_redis_cases
+from tests.benchmarks.whole_request import count_cases, count_subject
 
 RESULTS = Path(__file__).parent / "results.md"
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; writes no page")
     parser.add_argument(
-        "--only", choices=("request", "redis", "record", "scrape", "load"), help="one section"
+        "--only", choices=("request", "redis", "mixed", "record", "scrape", "load"), help="one section"
     )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -52,7 +52,14 @@ def _sections(folder: Path, *, quick: bool) -> dict[str, Callable[[], str]]:
         "scrape": scrapes,
         "request": lambda: results.whole_requests(count_cases(folder, 2, 30 if quick else 100)),
         "redis": lambda: results.whole_requests(
-            count_redis_cases(folder, 2, 30 if quick else 100), "A request with Redis", "two Redis commands"
+            count_subject(folder, "redis", 2, 30 if quick else 100),
+            "A request with Redis",
+            "two Redis commands",
+        ),
+        "mixed": lambda: results.whole_requests(
+            count_subject(folder, "mixed", 2, 20 if quick else 50),
+            "A request that does more",
+            "three statements, two commands, one call",
         ),
         "record": lambda: results.records(count_records(folder, 2, 200 if quick else 1000)),
         "load": lambda: results.loads(load.run_load(folder, 2 if quick else 7, 1 if quick else 4)),

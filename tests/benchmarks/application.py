@@ -25,25 +25,67 @@ def cache(request: Request) -> dict[str, str]:
     return {"hello": client.get("name").decode()}
 
 
+def mixed(request: Request) -> dict[str, Any]:
+    """Three statements, two commands, and one call of another service."""
+    import requests
+
+    registry, name = request.registry, request.matchdict["name"]
+    with registry.engine.connect() as connection:
+        person = connection.execute(registry.person, {"name": name}).one()
+        orders = connection.execute(registry.orders, {"person": person.id}).all()
+        total = connection.execute(registry.total, {"person": person.id}).scalar_one()
+    registry.cache.set("name", name)
+    hello = registry.cache.get("name").decode()
+    stock = requests.get(registry.stock_url, timeout=30).json()
+    return {"hello": hello, "orders": len(orders), "total": total, "stock": stock}
+
+
 def with_redis(config: Configurator) -> None:
     """What `cache` needs."""
     import redis
 
     config.registry.cache = redis.Redis.from_url(os.environ[REDIS_URL])
+    config.add_route("cache", "/cache/{name}")
+    config.add_view(cache, route_name="cache", renderer="json")
+
+
+def with_everything(config: Configurator) -> None:
+    """What `mixed` needs: tables in memory, Redis, and a service to call."""
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.pool import StaticPool
+
+    with_redis(config)
+    registry = config.registry
+    registry.engine = create_engine("sqlite://", poolclass=StaticPool)
+    with registry.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT)"))
+        connection.execute(text("CREATE TABLE purchase (id INTEGER PRIMARY KEY, person INT, cents INT)"))
+        connection.execute(text("INSERT INTO person (name) VALUES ('world')"))
+        connection.execute(
+            text("INSERT INTO purchase (person, cents) VALUES (1, :cents)"),
+            [{"cents": cents} for cents in range(5)],
+        )
+    registry.person = text("SELECT id, name FROM person WHERE name = :name")
+    registry.orders = text("SELECT id, cents FROM purchase WHERE person = :person ORDER BY id")
+    registry.total = text("SELECT sum(cents) FROM purchase WHERE person = :person")
+    registry.stock_url = os.environ[STOCK_URL]
+    config.add_route("mixed", "/mixed/{name}")
+    config.add_view(mixed, route_name="mixed", renderer="json")
 
 
 REDIS_URL: Final = "BENCH_REDIS_URL"
-PATHS: Final = {"hello": "/hello/world", "redis": "/cache/world"}
+STOCK_URL: Final = "BENCH_STOCK_URL"
+PATHS: Final = {"hello": "/hello/world", "redis": "/cache/world", "mixed": "/mixed/world"}
 """What is asked for, by the subject of a comparison."""
 
 
 def make_application(subject: str = "hello") -> Application:
-    """A Pyramid application with one route, that of the subject."""
+    """A Pyramid application with the route of the subject."""
     config = Configurator()
     if subject == "redis":
         with_redis(config)
-        config.add_route("cache", "/cache/{name}")
-        config.add_view(cache, route_name="cache", renderer="json")
+    elif subject == "mixed":
+        with_everything(config)
     else:
         config.add_route("hello", "/hello/{name}")
         config.add_view(hello, route_name="hello", renderer="json")

@@ -28,6 +28,8 @@ NO_PROCESSES: Final = {"OTELC2C_PROCESS_METRICS": "off"}
 RELAY_HERE: Final = {"OTELC2C_RELAY": "off"}
 """No relay process: the counted process does its work at the end of each round."""
 OURS: Final = RELAY_HERE | NO_PROCESSES
+SUBJECT: Final = "BENCH_SUBJECT"
+"""Tells the peer's start which libraries to instrument."""
 
 
 class Case(NamedTuple):
@@ -56,16 +58,23 @@ CASES: Final = (
     Case("otelc2c, disabled", "otelc2c", DISABLED | RELAY_HERE, "contrib, disabled", 0.01, 2),
 )
 
-REDIS_LIMITS_K: Final = {"otelc2c, everything sampled": 290, "otelc2c, metrics only": 125}
-REDIS_CASES: Final = tuple(
-    case._replace(
-        subject="redis",
-        variables={**case.variables, **({"BENCH_SUBJECT": "redis"} if case.who == "contrib" else {})},
-        limit_k=REDIS_LIMITS_K.get(case.name, case.limit_k),
+_ADDED_K: Final = {
+    "redis": {"otelc2c, everything sampled": 290, "otelc2c, metrics only": 125},
+    "mixed": {"otelc2c, everything sampled": 715, "otelc2c, metrics only": 340},
+}
+"""The largest added cost of the cases that have a goal, by subject."""
+
+
+def cases_of(subject: str) -> tuple[Case, ...]:
+    """The same cases with an application that does more for a request than to say hello."""
+    return tuple(
+        case._replace(
+            subject=subject,
+            variables={**case.variables, **({SUBJECT: subject} if case.who == "contrib" else {})},
+            limit_k=_ADDED_K[subject].get(case.name, case.limit_k),
+        )
+        for case in CASES
     )
-    for case in CASES
-)
-"""The same, with two Redis commands in a request."""
 
 
 def environ(case: Case, endpoint: str, more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks.application import REDIS_URL
+from tests.benchmarks.application import REDIS_URL, STOCK_URL
 from tests.benchmarks.callgrind import count
-from tests.benchmarks.cases import CASES, REDIS_CASES, Case, environ
+from tests.benchmarks.cases import CASES, Case, cases_of, environ
+from tests.benchmarks.stock import Stock
 from tests.process.receiver import Receiver
 from tests.services.redis_server import RedisServer
 
@@ -65,9 +65,11 @@ def count_cases(folder: Path, rounds: int, requests: int, names: Sequence[str] =
     return [count_case(folder, case, rounds, requests) for case in chosen]
 
 
-def count_redis_cases(folder: Path, rounds: int, requests: int) -> list[Counted]:
-    """Every case with two Redis commands in a request, and one server for all of them."""
-    with ExitStack() as stack:
-        server = stack.enter_context(RedisServer(folder))
-        at = {REDIS_URL: f"redis://127.0.0.1:{server.port}/0"}
-        return [count_case(folder, case, rounds, requests, at) for case in REDIS_CASES]
+def count_subject(
+    folder: Path, subject: str, rounds: int, requests: int, names: Sequence[str] = ()
+) -> list[Counted]:
+    """Every case, or those that are named, of a subject that asks other servers: one for all cases."""
+    with RedisServer(folder) as server, Stock() as stock:
+        at = {REDIS_URL: f"redis://127.0.0.1:{server.port}/0", STOCK_URL: stock.url}
+        chosen = [case for case in cases_of(subject) if not names or case.name in names]
+        return [count_case(folder, case, rounds, requests, at) for case in chosen]

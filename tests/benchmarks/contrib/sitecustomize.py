@@ -15,7 +15,15 @@ os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
 
 _OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]
 PyramidInstrumentor().instrument(skip_dep_check=True)
-if os.environ.get("BENCH_SUBJECT") == "redis":
+subject = os.environ.get("BENCH_SUBJECT")
+if subject in {"redis", "mixed"}:
     from opentelemetry.instrumentation.redis import RedisInstrumentor
 
     RedisInstrumentor().instrument(skip_dep_check=True)
+if subject == "mixed":
+    from opentelemetry.instrumentation.requests import RequestsInstrumentor
+    from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+
+    RequestsInstrumentor().instrument(skip_dep_check=True)
+    # It refuses SQLAlchemy 2.1, and works with it as far as this application goes.
+    SQLAlchemyInstrumentor().instrument(skip_dep_check=True)
