@@ -27,6 +27,8 @@ from otelc2c.measure.redis.replies import code_of
 from otelc2c.measure.redis.running import measured, measured_async
 
 _WHERE: Final = "measure.redis"
+_PLAIN: Final = {sent: name for sent, name in KNOWN.items() if sent not in PROCEDURES}
+"""Commands of which nothing is told but their name and the number of their words."""
 
 
 # -- a command to a server that is known: by far the most, so on a way of its own -------------------
@@ -48,21 +50,15 @@ def _tell(
     end_ns: int,
     error: BaseException | None = None,
 ) -> None:
-    """Write down a command that is over. Never raises."""
+    """Write down a command that has failed, or of which something rare is to be told. Never raises."""
     try:
-        sent = args[0] if args else None
-        name = (KNOWN.get(sent) if type(sent) is str else None) or name_of(sent)
-        words = len(args)
+        name, words = name_of(*args[:1]), min(len(args), MOST_WORDS)
         leaves = measurer.redis
-        extra = b""
-        if (name in PROCEDURES or measurer.conventions_db.old) and leaves.wanted():
-            extra = command_attributes(measurer.conventions_db, args)
-        if words > MOST_WORDS:  # noqa: PLR1730 (a call of `min` costs more)
-            words = MOST_WORDS
-        if error is None:
-            leaves.write((name, words, place, None, None), start_ns, end_ns, extra)
-        else:
-            leaves.write((name, words, place, error_type(error), code_of(error)), start_ns, end_ns, extra)
+        extra = command_attributes(measurer.conventions_db, args) if leaves.wanted() else b""
+        kind = code = None
+        if error is not None:
+            kind, code = error_type(error), code_of(error)
+        leaves.write((name, words, place, kind, code), start_ns, end_ns, extra)
     except Exception as failure:
         swallowed(_WHERE, failure)
 
@@ -86,7 +82,16 @@ def _execute_command(original: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as error:
             _tell(measurer, place, args, start_ns, perf_counter_ns(), error)
             raise
-        _tell(measurer, place, args, start_ns, perf_counter_ns())
+        end_ns = perf_counter_ns()
+        try:
+            name = _PLAIN.get(sent) if type(sent := args[0]) is str else None
+            words = len(args)
+            if name is None or words > MOST_WORDS or measurer.conventions_db.old:
+                _tell(measurer, place, args, start_ns, end_ns)
+            else:
+                measurer.redis.write((name, words, place, None, None), start_ns, end_ns)
+        except Exception as failure:
+            swallowed(_WHERE, failure)
         return result
 
     return execute_command
@@ -111,7 +116,16 @@ def _execute_command_async(original: Callable[..., Awaitable[Any]]) -> Callable[
         except BaseException as error:
             _tell(measurer, place, args, start_ns, perf_counter_ns(), error)
             raise
-        _tell(measurer, place, args, start_ns, perf_counter_ns())
+        end_ns = perf_counter_ns()
+        try:
+            name = _PLAIN.get(sent) if type(sent := args[0]) is str else None
+            words = len(args)
+            if name is None or words > MOST_WORDS or measurer.conventions_db.old:
+                _tell(measurer, place, args, start_ns, end_ns)
+            else:
+                measurer.redis.write((name, words, place, None, None), start_ns, end_ns)
+        except Exception as failure:
+            swallowed(_WHERE, failure)
         return result
 
     return execute_command

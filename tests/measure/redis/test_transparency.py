@@ -60,6 +60,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "words": lambda client: client.execute_command("MGET", "text", "nothing"),
     "a command in small letters": lambda client: client.execute_command("get", "text"),
     "bytes": lambda client: client.execute_command(b"GET", b"text"),
+    "bytes that may change": lambda client: client.execute_command(bytearray(b"GET"), "text"),
     "an option": lambda client: client.execute_command("GET", "text", NEVER_DECODE=True),
     "the wrong type": lambda client: client.lpush("text", 1),
     "no number": lambda client: client.incr("text"),
