@@ -19,6 +19,9 @@ SECONDS_DB: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 """Boundaries that the database conventions name for durations."""
 COUNTS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
+ROWS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0)
+"""Boundaries that the database conventions name for numbers of rows."""
+
 
 class Metric(NamedTuple):
     """One metric. `unit` is in UCUM, `attributes` in the order of the values when bound."""
@@ -336,6 +339,87 @@ REQUEST_QUEUE_DURATION: Final = Metric(
     "How long a request waited between a proxy, which says so in X-Request-Start, and the application.",
     (HTTP_REQUEST_METHOD,),
     SECONDS_INSIDE,
+)
+
+# -- SQL --------------------------------------------------------------------------------
+
+POOL_NAME: Final = "db.client.connection.pool.name"
+POOL_STATE: Final = "db.client.connection.state"
+
+DB_CLIENT_RESPONSE_RETURNED_ROWS: Final = Metric(
+    "db.client.response.returned_rows",
+    "histogram",
+    "{row}",
+    "The actual number of records returned by the database operation.",
+    (
+        DB_SYSTEM_NAME,
+        DB_OPERATION_NAME,
+        DB_QUERY_SUMMARY,
+        DB_NAMESPACE,
+        SERVER_ADDRESS,
+        SERVER_PORT,
+        ENGINE,
+    ),
+    ROWS,
+)
+DB_CLIENT_CONNECTION_COUNT: Final = Metric(
+    "db.client.connection.count",
+    "up_down_counter",
+    "{connection}",
+    "The number of connections that are currently in state described by the `state` attribute.",
+    (POOL_NAME, POOL_STATE),
+)
+DB_CLIENT_CONNECTION_IDLE_MAX: Final = Metric(
+    "db.client.connection.idle.max",
+    "up_down_counter",
+    "{connection}",
+    "The maximum number of idle open connections allowed.",
+    (POOL_NAME,),
+)
+DB_CLIENT_CONNECTION_MAX: Final = Metric(
+    "db.client.connection.max",
+    "up_down_counter",
+    "{connection}",
+    "The maximum number of open connections allowed.",
+    (POOL_NAME,),
+)
+DB_CLIENT_CONNECTION_PENDING_REQUESTS: Final = Metric(
+    "db.client.connection.pending_requests",
+    "up_down_counter",
+    "{request}",
+    "The number of current pending requests for an open connection.",
+    (POOL_NAME,),
+)
+DB_CLIENT_CONNECTION_TIMEOUTS: Final = Metric(
+    "db.client.connection.timeouts",
+    "counter",
+    "{timeout}",
+    "The number of connection timeouts that have occurred trying to obtain a connection from the pool.",
+    (POOL_NAME,),
+)
+DB_CLIENT_CONNECTION_CREATE_TIME: Final = Metric(
+    "db.client.connection.create_time",
+    "histogram",
+    "s",
+    "The time it took to create a new connection.",
+    (POOL_NAME,),
+    SECONDS_DB,
+)
+DB_CLIENT_CONNECTION_WAIT_TIME: Final = Metric(
+    "db.client.connection.wait_time",
+    "histogram",
+    "s",
+    "The time it took to obtain an open connection from the pool.",
+    (POOL_NAME,),
+    SECONDS_DB,
+)
+DB_CLIENT_CONNECTION_USE_TIME: Final = Metric(
+    "db.client.connection.use_time",
+    "histogram",
+    "s",
+    "The time between borrowing a connection and returning it to the pool.",
+    (POOL_NAME,),
+    SECONDS_DB,
 )
 
 # -- the SDK's own state, under the names of the semantic conventions ---------------------

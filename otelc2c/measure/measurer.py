@@ -30,6 +30,8 @@ from otelc2c.measure.outgoing.urls import Urls
 from otelc2c.measure.propagation import Propagation
 from otelc2c.measure.redis import names as redis_names
 from otelc2c.measure.redis.places import INSIDE
+from otelc2c.measure.sql import names as sql_names
+from otelc2c.measure.sql.pool_metrics import Pools, pool_metrics
 from otelc2c.measure.totals import RequestTotals
 from otelc2c.record import wire
 from otelc2c.record.api_spans import ApiTracer
@@ -56,6 +58,8 @@ class Instruments(NamedTuple):
     database: OwnHistogram
     outgoing: OwnHistogram
     totals: RequestTotals
+    rows: OwnHistogram
+    pools: Pools
 
     @classmethod
     def of(cls, store: Store, limit: int = DEFAULT_LIMIT, views: Views | None = None) -> "Instruments":
@@ -68,6 +72,8 @@ class Instruments(NamedTuple):
             OwnHistogram(store, catalog.DB_CLIENT_OPERATION_DURATION, limit, views),
             OwnHistogram(store, catalog.HTTP_CLIENT_REQUEST_DURATION, limit, views),
             RequestTotals(store, limit, views),
+            OwnHistogram(store, catalog.DB_CLIENT_RESPONSE_RETURNED_ROWS, limit, views),
+            pool_metrics(store, limit, views),
         )
 
 
@@ -180,6 +186,11 @@ class Measurer:
         self.redis: Final[Leaves[redis_names.Key]] = self.leaves(
             "redis", instruments.database, redis_names.Names(self.conventions_db).describe, INSIDE
         )
+        sql = sql_names.Names(self.conventions_db, text=settings.query_text == "sanitized")
+        self.sql: Final[Leaves[sql_names.Key]] = self.leaves("sql", instruments.database, sql.describe)
+        self.rows: Final = instruments.rows
+        self.pools: Final = instruments.pools
+        self.sql_comments: Final = settings.sql_comments
         self._same: dict[tuple[str, str, str | None], Entry] = {}
         self.entries: Final[Bounded[tuple[str, str, str], Entry]] = Bounded(self._entry)
 

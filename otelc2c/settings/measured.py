@@ -113,3 +113,16 @@ class MeasureOptions:
         says="Spans of statements, commands and outgoing calls in one request; how many more there were is "
         "an attribute of its server span.",
     )
+    query_text: str = option(
+        "OTELC2C_QUERY_TEXT",
+        syntax=parsers.choice("sanitized", "off"),
+        default="sanitized",
+        says="Whether spans of SQL statements have the text, with `?` for each literal.",
+    )
+    sql_comments: bool = option(
+        "OTELC2C_SQL_COMMENTS",
+        syntax=parsers.BOOLEAN,
+        default=False,
+        says="SQL statements are sent with a comment that has the trace context (sqlcommenter). Databases "
+        "that remember statements by their text then remember none.",
+    )

@@ -86,6 +86,8 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true", "internal_metrics", True),
     ("OTELC2C_LEAF_SPAN_MIN_DURATION", "5", "shortest_leaf", 0.005),
     ("OTELC2C_LEAF_SPAN_LIMIT", "20", "most_leaves", 20),
+    ("OTELC2C_QUERY_TEXT", "off", "query_text", "off"),
+    ("OTELC2C_SQL_COMMENTS", "true", "sql_comments", True),
     ("OTELC2C_FOLDER", "/run/x", "folder", "/run/x"),
     ("OTELC2C_POD", "/dev/shm/otelc2c-0-1", "pod", "/dev/shm/otelc2c-0-1"),
     ("OTEL_PYTHON_DISTRO", "otelc2c", "distro", "otelc2c"),

@@ -74,7 +74,7 @@ class Statements(dict[str, Statement]):
 
     def __init__(self, syntax: Syntax = STANDARD) -> None:
         super().__init__()
-        self.syntax: Final = syntax
+        self.syntax = syntax
         self._same = _Same()
 
     def __missing__(self, text: str) -> Statement:
