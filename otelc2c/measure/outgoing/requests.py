@@ -238,7 +238,6 @@ def _send_on(
     try:
         call.end_ns = perf_counter_ns()
         call.answered(response)
-        call.following = True
     except Exception as error:
         swallowed(_WHERE, error)
     return response
@@ -254,7 +253,7 @@ def _get_redirect_target(original: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 if call.request is resp.request:
                     call.answered(resp)
-                    if target and not call.resent:
+                    if target:
                         call.end_ns = perf_counter_ns()
                         call.following = True
             except Exception as error:
