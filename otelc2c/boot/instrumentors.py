@@ -18,6 +18,7 @@ OURS: Final = {
     "otelc2c_pyramid": "pyramid",
     "otelc2c_redis": "redis",
     "otelc2c_requests": "requests",
+    "otelc2c_sqlalchemy": "sqlalchemy",
     "otelc2c_threading": "threading",
     "otelc2c_wsgi": "wsgi",
 }
