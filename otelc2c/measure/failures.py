@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from opentelemetry.trace import Span
 
+from otelc2c.measure.texts import without_secrets
+
 MOST_MESSAGE: Final = 4096
 """Characters of a message that are kept."""
 MOST_STACK: Final = 32_768
@@ -17,24 +19,27 @@ def error_type(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """The text of an exception, cut; a placeholder where `__str__` fails (F-79)."""
+    """The text of an exception, cut, without secrets of URLs; a placeholder where `__str__` fails (F-79)."""
     try:
         text = str(error)
     except Exception as failure:
         return f"<text not available: {type(failure).__name__}>"
-    return text if len(text) <= MOST_MESSAGE else text[:MOST_MESSAGE] + "..."
+    return without_secrets(text if len(text) <= MOST_MESSAGE else text[:MOST_MESSAGE] + "...")
 
 
 def stack_of(error: BaseException) -> str:
-    """The stack trace as Python prints it, cut in the middle; empty where it cannot be made."""
+    """The stack trace as Python prints it, cut in the middle, without secrets of URLs; empty if it fails."""
     try:
         text = "".join(traceback.format_exception(error))
     except Exception:
         return ""
     if len(text) <= MOST_STACK:
-        return text
+        return without_secrets(text)
     half = MOST_STACK // 2
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    start, end = text[:half], text[-half:]
+    # From the beginning of a word on: in the middle of one nobody sees that it is a URL.
+    end = end[len(end.split(maxsplit=1)[0]) :] if end[:1].strip() else end
+    return without_secrets(f"{start}\n... {len(text) - 2 * half} characters left out ...\n{end}")
 
 
 def record(span: Span, error: BaseException, escaped: bool) -> None:

@@ -590,6 +590,18 @@ def test_secrets_are_in_no_span_and_no_number(session: requests.Session, peer: P
         assert not [word for word in SECRETS if word.encode() in everything]
 
 
+def test_a_call_that_ends_its_request_tells_no_secret_there_either(session: requests.Session) -> None:
+    """The exception's text, which holds the URL, is told of the request that let it pass (T41)."""
+    with Kit() as kit, refused() as nobody:
+        url = nobody.replace("//", "//S3CRETUSER:S3CRETPASS@")
+        with pytest.raises(requests.ConnectionError, match="S3CRETQUERY"):
+            inside(kit, lambda: session.get(f"{url}/a?token=S3CRETQUERY"))
+        ((name, event),) = kit.server().events
+        assert (name, event["exception.type"]) == ("exception", "requests.exceptions.ConnectionError")
+        assert "/a?REDACTED" in event["exception.message"]
+        assert not [word for word in SECRETS if word.encode() in b"".join(kit.raw)]
+
+
 # -- trouble of our own -----------------------------------------------------------------------
 
 
