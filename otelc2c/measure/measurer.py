@@ -28,6 +28,7 @@ from otelc2c.measure.operation import Operation
 from otelc2c.measure.outgoing import names
 from otelc2c.measure.outgoing.urls import Urls
 from otelc2c.measure.propagation import Propagation
+from otelc2c.measure.queue import Queue
 from otelc2c.measure.redis import names as redis_names
 from otelc2c.measure.redis.places import INSIDE
 from otelc2c.measure.sql import names as sql_names
@@ -60,6 +61,7 @@ class Instruments(NamedTuple):
     totals: RequestTotals
     rows: OwnHistogram
     pools: Pools
+    queue: Queue
 
     @classmethod
     def of(cls, store: Store, limit: int = DEFAULT_LIMIT, views: Views | None = None) -> "Instruments":
@@ -74,6 +76,7 @@ class Instruments(NamedTuple):
             RequestTotals(store, limit, views),
             OwnHistogram(store, catalog.DB_CLIENT_RESPONSE_RETURNED_ROWS, limit, views),
             pool_metrics(store, limit, views),
+            Queue(store, limit, views),
         )
 
 
@@ -174,6 +177,7 @@ class Measurer:
         self.server_timing: Final = "Server-Timing" in settings.response_headers
         self.more_headers: Final = self.trace_response or self.server_timing
         self.totals: Final = instruments.totals
+        self.queue: Final = instruments.queue
         self._settings = settings
         http = asked_for("http", settings.semconv_opt_in)
         self.http: Final[Leaves[names.Key]] = self.leaves(

@@ -14,6 +14,7 @@ from otelc2c.measure.answers import answered
 from otelc2c.measure.failures import error_type, message_of, record
 from otelc2c.measure.http import Where, status_code
 from otelc2c.measure.measurer import Entry, Measurer, installed
+from otelc2c.measure.queue import HEADER as QUEUED
 from otelc2c.measure.totals import server_timing
 from otelc2c.record import wire
 from otelc2c.record.api_spans import ApiSpan
@@ -214,6 +215,12 @@ class Request:
         totals = span.totals
         if totals is not None:
             measurer.totals.record(totals, where, root)
+        environ = self.environ
+        waited = (
+            measurer.queue.note(environ, self.entry.method, self.start_ns + span.clock)
+            if QUEUED in environ
+            else b""
+        )
         if (span.recording and span.flags & 1 and measurer.exemplars) or measurer.all_exemplars:
             now_ns = end_ns + span.clock
             if now_ns >= cell.exemplar_due:
@@ -228,7 +235,7 @@ class Request:
             extra += self._more()
         if totals is not None:
             extra += measurer.totals.attributes(totals)
-        span.close(end_ns, shape, extra)
+        span.close(end_ns, shape, extra + waited)
 
     def _is_failure(self, exception: BaseException) -> bool:
         """Whether an answered exception is why this is an error; one that is an answer has a status."""

@@ -6,11 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otelc2c import catalog
 from otelc2c.measure.queue import HEADER, Queue, waited
 from otelc2c.record import wire
 from otelc2c.record.cells import Store
 from otelc2c.record.merging import families_of
 from otelc2c.record.points import Distribution
+from otelc2c.record.samplers import Inline
+from otelc2c.wsgi import Measured
+from tests.measure.corpus import APPLICATIONS, make_environ, observe
+from tests.measure.kit import Kit
 
 NOW = 1_795_246_083.75
 
@@ -97,3 +102,15 @@ def test_a_wait_is_counted_by_method_and_is_an_attribute() -> None:
     assert point.attributes == {"http.request.method": "GET"}
     assert isinstance(point.value, Distribution)
     assert (point.value.count, point.value.sum) == (1, seconds)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_request_behind_a_proxy_tells_how_long_it_waited(sampled: bool) -> None:
+    name = catalog.REQUEST_QUEUE_DURATION.name
+    with Kit(sampler=None if sampled else Inline(0, parent_based=False)) as kit:
+        for told in (f"t={time.time() - 3:.3f}", f"{(time.time() - 3) * 1000:.0f}", "nonsense", None):
+            changes = {} if told is None else {HEADER: told}
+            observe(Measured(APPLICATIONS["list"]), make_environ(changes))
+        assert kit.points(name) == {frozenset({("http.request.method", "GET")}): 2}
+        waits = [span.attributes.get(name) for span in kit.spans]
+    assert waits == ([pytest.approx(3, abs=2)] * 2 + [None] * 2 if sampled else [])
