@@ -87,7 +87,7 @@ def _of_psycopg(connection: Any) -> bool:
 
 
 def _of_asyncpg(connection: Any) -> bool:
-    return bool(connection._started)
+    return connection._transaction is not None
 
 
 def _inside(test: Callable[[Any], bool]) -> Callable[[Any], bool]:

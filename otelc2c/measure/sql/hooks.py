@@ -50,7 +50,7 @@ class Hooks:
 
     def __init__(self, engine: Any) -> None:
         """Of this engine, whose dialect is changed by `put`."""
-        self._engine = weakref.ref(engine)
+        self.engine: Final = weakref.ref(engine)
         self._dialect = engine.dialect
         self._facts: Facts | None = None
         self._name = ""
@@ -86,14 +86,14 @@ class Hooks:
     def name(self) -> str:
         """The engine's, looked at once: names are given to engines after they are made."""
         if not self._name:
-            self._name = engine_name(self._engine(), self._dialect)
+            self._name = engine_name(self.engine(), self._dialect)
         return self._name
 
     def facts(self, cursor: Any = None) -> Facts:
         """What is known of the engine, looked at once."""
         found = self._facts
         if found is None:
-            found = self._facts = facts_of(self._engine(), self._dialect, self.name(), cursor)
+            found = self._facts = facts_of(self.engine(), self._dialect, self.name(), cursor)
             self._below = is_measured_below(str(self._dialect.driver))
         return found
 

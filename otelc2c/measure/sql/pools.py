@@ -104,8 +104,13 @@ class Group:
 
 
 def _bounds(pool: Any) -> tuple[int, int]:
-    """Connections that are kept, and how many there may be beyond; -1: any number."""
-    if not hasattr(pool, "checkedout"):
+    """Connections that are kept, and how many there may be beyond; -1: any number.
+
+    A pool that its engine has replaced gives what it has and makes no more.
+    """
+    hooks = pool._dialect.__dict__.get(KEPT)
+    engine = None if hooks is None else hooks.engine()
+    if engine is None or engine.pool is not pool or not hasattr(pool, "checkedout"):
         return 0, -1
     return pool.size(), pool._max_overflow
 
@@ -256,4 +261,5 @@ def change(patches: Patches, base: Any, pools: Any) -> None:
     patches.replace(pools.SingletonThreadPool, "connect", _connect)
     patches.replace(base.Pool, "_return_conn", _return_conn)
     patches.replace(base._ConnectionRecord, "_ConnectionRecord__connect", _made)
-    patches.replace(pools.QueuePool, "dispose", _dispose)
+    for kind in (pools.QueuePool, pools.SingletonThreadPool, pools.StaticPool):
+        patches.replace(kind, "dispose", _dispose)
