@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,20 @@ def test_a_worker_that_cannot_load_its_application_is_counted_by_the_relay(
     assert server.main.wait(30) in (3, 4)
     until(lambda: server.processes() == [], 10, "the relay ends too")
     assert '"boot_error"' in server.printed()
+
+
+def test_the_wait_before_the_server_is_told_in_either_unit(tmp_path: Path, page_port: int) -> None:
+    """real-parts: nginx sends seconds with decimals, haproxy milliseconds. What is no time is left out."""
+    with gunicorn(tmp_path, telemetry(page_port), workers=1) as server:
+        begun = time.time() - 2
+        for told in (f"t={begun:.3f}", f"t={begun * 1000:.0f}", "t=yesterday", f"t={begun - 4000:.3f}"):
+            assert get(server.port, "/hello/you", **{"X-Request-Start": told}) == 200
+        assert get(server.port, "/hello/you") == 200
+        until(lambda: sum(server.page.requests().values()) == 5, 10, "all are counted")
+        waits = "otelc2c_request_queue_duration_seconds"
+        samples = server.page.samples()
+        assert total_of(samples, f"{waits}_count", http_request_method="GET") == 2
+        assert 4 <= total_of(samples, f"{waits}_sum") < 24
 
 
 CPU = "process_cpu_time_seconds_total"
