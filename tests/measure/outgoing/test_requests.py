@@ -11,15 +11,22 @@ from typing import Any
 
 import pytest
 import requests
+from opentelemetry import trace
 from opentelemetry.context import attach, detach, set_value
 from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation, suppress_instrumentation
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from otelc2c import guard
+from otelc2c.measure.measurer import Measurer, install
 from otelc2c.measure.outgoing.requests import RequestsInstrumentor
+from otelc2c.record.api_spans import ApiTracer
 from otelc2c.wsgi import measured
 from tests.measure.corpus import make_environ, observe
 from tests.measure.kit import Kit, Seen, sampled_out
@@ -59,6 +66,12 @@ def calls_of(kit: Kit) -> list[Seen]:
 
 def inside(kit: Kit, work: Callable[[], object]) -> Seen:
     """Do `work` in a request; its span."""
+    serve(work)
+    return kit.server()
+
+
+def serve(work: Callable[[], object]) -> None:
+    """Do `work` in a request."""
 
     def application(_environ: Any, start_response: Any) -> list[bytes]:
         work()
@@ -66,7 +79,6 @@ def inside(kit: Kit, work: Callable[[], object]) -> Seen:
         return [b""]
 
     list(measured(application)(make_environ({}), lambda *_args: lambda _data: None))
-    return kit.server()
 
 
 # -- one call ---------------------------------------------------------------------------------
@@ -130,14 +142,50 @@ def test_nothing_is_measured_without_a_measurer(session: requests.Session, peer:
 
 def test_calls_that_are_not_sampled_have_numbers(session: requests.Session, peer: Peer) -> None:
     with sampled_out() as kit:
-        inside(kit_without_spans(kit), lambda: session.get(f"{peer.url}/status/404"))
+        serve(lambda: session.get(f"{peer.url}/status/404"))
         assert not kit.spans
         assert counts(kit) == {("GET", 404, "404"): 1}
 
 
-def kit_without_spans(kit: Kit) -> Any:
-    """The same kit, of which nobody asks the server span."""
-    return types.SimpleNamespace(server=lambda: None, spans=kit.spans)
+@pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF])
+def test_with_the_providers_of_the_sdk_it_is_the_same(
+    session: requests.Session, peer: Peer, sampler: Sampler
+) -> None:
+    """With OTELC2C_TRACER_PROVIDER=sdk: below the request, counted there, and known to the other side."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with Kit() as kit:
+        install(Measurer(kit.settings, ApiTracer(provider.get_tracer("otelc2c")), kit.instruments))
+        serve(lambda: session.get(f"{peer.url}/redirect/1"))
+        assert counts(kit) == {("GET", 302, None): 1, ("GET", 200, None): 1}
+    sent = [got.headers["traceparent"] for got in peer.received]
+    if sampler is ALWAYS_OFF:
+        assert [int(value[-2:], 16) & 1 for value in sent] == [0, 0]
+        assert not exporter.get_finished_spans()
+        return
+    first, second, server = exporter.get_finished_spans()
+    for call, value in zip((first, second), sent, strict=True):
+        assert call.parent is not None
+        assert call.parent.span_id == server.context.span_id
+        assert value.split("-")[2] == trace.format_span_id(call.context.span_id)
+        assert (call.attributes or {})["url.full"].startswith(f"{peer.url}/redirect/")
+    assert (server.attributes or {})["otelc2c.http.count"] == 2
+
+
+def test_calls_above_the_limit_have_numbers_and_the_context_of_their_request(
+    session: requests.Session, peer: Peer
+) -> None:
+    with Kit({"OTELC2C_LEAF_SPAN_LIMIT": "1"}) as kit:
+        server = inside(kit, lambda: [session.get(f"{peer.url}/{number}") for number in range(3)])
+        (call,) = calls_of(kit)
+        assert counts(kit) == {("GET", 200, None): 3}
+        assert [sent_by(got.headers) for got in peer.received] == [
+            call.id.hex(),
+            server.id.hex(),
+            server.id.hex(),
+        ]
+        assert server.attributes["otelc2c.leaf_spans.left_out"] == 2
 
 
 # -- failures ---------------------------------------------------------------------------------
