@@ -41,7 +41,8 @@ COUNTED: Final[tuple[tuple[Metric, str, str], ...]] = (
     (catalog.PROCESS_CONTEXT_SWITCHES, catalog.CONTEXT_SWITCH_TYPE, "involuntary"),
 )
 """What counts upwards: metric, attribute and its value, in the order of the numbers of `Known.counts`."""
-_NOTHING: Final = (0.0,) * len(COUNTED)
+_NOTHING: Final = (0,) * len(COUNTED)
+_MICRO: Final = 1_000_000
 
 
 class Member(NamedTuple):
@@ -63,8 +64,9 @@ class Known:
         self.pid = member.pid
         self.role = member.role
         self.since = now
-        self.counts: tuple[float, ...] = _NOTHING
-        self.before: tuple[float, ...] = _NOTHING
+        self.counts: tuple[int, ...] = _NOTHING
+        """Times in microseconds: sums of whole numbers do not depend on the order of the addends."""
+        self.before: tuple[int, ...] = _NOTHING
         """What of the counts was counted under an earlier role."""
         self.stat: procfs.Stat | None = None
         self.began = 0.0
@@ -74,7 +76,7 @@ class Known:
         self.limit: int | None = None
 
     @property
-    def own(self) -> tuple[float, ...]:
+    def own(self) -> tuple[int, ...]:
         """What it has come to under its role."""
         return _minus(self.counts, self.before)
 
@@ -84,8 +86,8 @@ class Known:
         if stat is None or (self.stat is not None and stat.started != self.stat.started):
             return  # gone, or by now somebody else's number
         switches = procfs.context_switches(self.pid, root) or (0, 0)
-        found = (stat.user, stat.system, stat.minor, stat.major, *switches)
-        self.counts = tuple(map(max, self.counts, map(float, found)))
+        times = round(stat.user * _MICRO), round(stat.system * _MICRO)
+        self.counts = tuple(map(max, self.counts, (*times, stat.minor, stat.major, *switches)))
         if self.stat is None:
             self.began = round(time.time() - age(stat), 2)
             self.limit = procfs.descriptor_limit(self.pid, root)
@@ -120,7 +122,7 @@ class Processes:
         self._root = root
         self._lock = threading.Lock()
         self._known: dict[str, Known] = {}
-        self._ended: dict[str, tuple[float, ...]] = {}
+        self._ended: dict[str, tuple[int, ...]] = {}
         self._read_at = -FRESH
         self._asked_at = 0.0
         self._sets: dict[tuple[Any, ...], Attributes] = {}
@@ -172,7 +174,7 @@ class Processes:
             known.before = known.counts
         known.role = role
 
-    def _add_to_ended(self, role: str, counts: tuple[float, ...]) -> None:
+    def _add_to_ended(self, role: str, counts: tuple[int, ...]) -> None:
         if any(counts):
             self._ended[role] = _plus(self._ended.get(role, _NOTHING), counts)
 
@@ -202,7 +204,7 @@ class Processes:
                 totals[key] = _plus(totals.get(key, _NOTHING), known.own)
         for key, counts in totals.items():
             for (metric, name, value), count in zip(COUNTED, counts, strict=True):
-                number = count if metric.unit == "s" else int(count)
+                number = count / _MICRO if metric.unit == "s" else count
                 gathered.put(metric, number, self._attributes(key, (name, value)))
 
     def _put_levels(self, gathered: Gathered, key: tuple[str, int], members: list[Known]) -> None:
@@ -268,16 +270,16 @@ def _relay_name(pid: int) -> str:
     return f"{RELAY}-{pid}"
 
 
-def _plus(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
+def _plus(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(mine + its for mine, its in zip(one, other, strict=True))
 
 
-def _minus(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
+def _minus(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(mine - its for mine, its in zip(one, other, strict=True))
 
 
-def _numbers(values: Any) -> tuple[float, ...]:
-    found = tuple(float(value) for value in values)
+def _numbers(values: Any) -> tuple[int, ...]:
+    found = tuple(int(value) for value in values)
     if len(found) != len(COUNTED):
         raise ValueError("another number of numbers")
     return found

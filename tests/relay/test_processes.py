@@ -129,6 +129,17 @@ def test_what_ended_processes_had_come_to_stays(machine: Machine) -> None:
     assert cpu(watched, WORKER) == 4.5
 
 
+def test_the_order_in_which_processes_end_changes_no_digit(machine: Machine) -> None:
+    """A scraper takes a counter that fell by the last digit of a fraction for one that began anew."""
+    for pid in range(1, 12):
+        machine.process(pid, user=pid * 7 + pid % 3)
+    watched = watching(machine)
+    told = cpu(watched, WORKER)
+    for pid in (7, 3, 11, 1, 9, 2, 10, 5, 8, 4, 6):
+        machine.ends(pid)
+        assert cpu(watched, WORKER) == told
+
+
 def test_nothing_is_told_of_now_when_all_have_ended(machine: Machine) -> None:
     machine.process(1, user=100)
     watched = watching(machine)
