@@ -10,194 +10,23 @@ belongs to the call that brought the answer: n calls give n in the metric.
 """
 
 import sys
-from collections.abc import Callable, Collection, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Collection
 from functools import partial
 from time import perf_counter_ns
 from typing import Any, ClassVar, Final
 
 import wrapt
-from opentelemetry import context as otel_context
-from opentelemetry.context import (
-    _SUPPRESS_HTTP_INSTRUMENTATION_KEY,
-    _SUPPRESS_INSTRUMENTATION_KEY,
-    Context,
-)
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
     BaseInstrumentor,
 )
 
-from otelc2c.context import SPAN_KEY, current_context
+from otelc2c.context import current_context
 from otelc2c.guard import swallowed
-from otelc2c.measure.failures import error_type
-from otelc2c.measure.leaves import Leaves
 from otelc2c.measure.measurer import Measurer, installed
-from otelc2c.measure.outgoing.names import Key
-from otelc2c.measure.outgoing.sending import send_context
-from otelc2c.measure.outgoing.urls import Told
+from otelc2c.measure.outgoing.call import WHERE, Call, new_call, running
 from otelc2c.measure.patches import Patches
-from otelc2c.record import wire
-from otelc2c.record.span import Span
 
-_WHERE: Final = "measure.requests"
 _SESSIONS: Final = "requests.sessions"
-_POOLS: Final = "urllib3.connectionpool"
-_RESENT: Final = wire.Key("http.request.resend_count")
-_VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2", 30: "3"}
-"""Versions of the protocol, as urllib3 numbers them."""
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_PLAIN_SUPPRESS_KEY: Final = "suppress_instrumentation"
-_OURS: Final = "by otelc2c"
-"""Keeps what stands below us quiet, but not calls that a hook of the application makes by itself."""
-
-
-class _Call:
-    """One call of a session, with all that it is redirected to. Made with `_new_call`."""
-
-    __slots__ = (
-        "before",
-        "end_ns",
-        "error",
-        "extra",
-        "following",
-        "leaves",
-        "method",
-        "quiet",
-        "request",
-        "resent",
-        "session",
-        "span",
-        "start_ns",
-        "status",
-        "told",
-        "version",
-    )
-    leaves: Leaves[Key]
-    session: Any
-    following: bool
-    """Whether the session is about to go where it was redirected to."""
-    resent: int
-    before: Any
-    """The call around this one, as a token."""
-    quiet: Any
-    """The context without the silence that this call asked for, as a token; None where there is none."""
-
-    request: Any
-    """The one that is under way: this and all below belong to it."""
-    told: Told
-    method: str
-    extra: bytes
-    span: Any
-    start_ns: int
-    end_ns: int
-    status: int | None
-    version: str | None
-    error: str | None
-
-    def begin(self, measurer: Measurer, context: Mapping[str, Any], request: Any) -> None:
-        """Begin the next exchange, in OpenTelemetry's context."""
-        urls = measurer.urls
-        url = request.url
-        # What is no URL the session will refuse by itself.
-        told = self.told = urls.told[url if type(url) is str else ""]
-        method = request.method
-        self.method, extra = urls.methods[method if type(method) is str else ""]
-        headers = request.headers
-        self.request = request
-        self.status = self.version = self.error = None
-        self.end_ns = 0
-        parent = context.get(SPAN_KEY)
-        if parent is None or (parent.recording if type(parent) is Span else parent.is_recording()):
-            extra += told.attributes
-            if headers is not None:
-                agent = headers.get("User-Agent")
-                if type(agent) is str:
-                    extra += urls.agents[agent]
-            if self.resent:
-                extra += _RESENT.integer(self.resent)
-            start_ns = self.start_ns = perf_counter_ns()
-            key = (self.method, told.scheme, told.host, told.port, None, None, None)
-            span = self.span = self.leaves.begin(key, start_ns)
-        else:
-            span = self.span = None
-            self.start_ns = perf_counter_ns()
-        self.extra = extra
-        if headers is not None:
-            try:
-                send_context(measurer.propagation, context, span, headers)
-            except Exception as error:
-                swallowed(_WHERE, error)
-
-    def answered(self, response: Any) -> None:
-        """Note what came; an adapter of the application's may give anything."""
-        status = response.status_code
-        self.status = status if type(status) is int and 100 <= status <= 999 else None
-        self.version = _VERSIONS.get(getattr(response.raw, "version", None))  # type: ignore[arg-type]
-
-    def write(self) -> None:
-        """Record the exchange as it ended."""
-        told = self.told
-        key = (self.method, told.scheme, told.host, told.port, self.status, self.version, self.error)
-        self.request = None
-        if self.span is None:
-            self.leaves.write(key, self.start_ns, self.end_ns, self.extra)
-        else:
-            self.leaves.end(self.span, key, self.start_ns, self.end_ns, self.extra)
-
-    def finish(self, response: Any, error: BaseException | None) -> None:
-        """The outermost `send` returns or raises: record the last exchange. Never raises."""
-        try:
-            _running.reset(self.before)
-            if self.quiet is not None:
-                otel_context.detach(self.quiet)
-            if error is not None:
-                self.end_ns = perf_counter_ns()
-                self.error = error_type(error)
-            elif not self.resent:
-                self.end_ns = perf_counter_ns()
-                if self.status is None:
-                    self.answered(response)
-            self.write()
-        except Exception as failure:
-            swallowed(_WHERE, failure)
-
-
-_running: ContextVar[_Call | None] = ContextVar("otelc2c_requests", default=None)
-"""The call that the current code is inside of."""
-
-
-def _is_quiet(context: Mapping[str, Any]) -> bool:
-    """Whether somebody asked for silence: an excluded request, or another instrumentation above."""
-    if context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_PLAIN_SUPPRESS_KEY):
-        return True
-    http = context.get(_SUPPRESS_HTTP_INSTRUMENTATION_KEY)
-    return bool(http) and http != _OURS
-
-
-def _new_call(measurer: Measurer, session: Any, request: Any) -> _Call | None:
-    """A call that begins now; None where it is not to be measured."""
-    try:
-        context = current_context()
-        if len(context) > (SPAN_KEY in context) and _is_quiet(context):
-            return None
-        if measurer.urls.excluded is not None and measurer.urls.excludes(request.url):
-            return None
-        call = _Call()
-        call.leaves = measurer.http
-        call.session = session
-        call.following = False
-        call.resent = 0
-        call.quiet = None
-        call.begin(measurer, context, request)
-        call.before = _running.set(call)
-        # Where requests is, urllib3 is loaded too, and may be measured by somebody.
-        if hasattr(sys.modules[_POOLS].HTTPConnectionPool.urlopen, "__wrapped__"):
-            silence = {**context, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: _OURS}
-            call.quiet = otel_context.attach(Context(silence))
-    except Exception as error:
-        swallowed(_WHERE, error)
-        return None
-    return call
 
 
 def _send(original: Callable[..., Any], unprepared: type) -> Callable[..., Any]:
@@ -205,10 +34,10 @@ def _send(original: Callable[..., Any], unprepared: type) -> Callable[..., Any]:
         measurer = installed.measurer
         if measurer is None or isinstance(request, unprepared):
             return original(self, request, **kwargs)
-        running = _running.get()
-        if running is not None and running.following and running.session is self:
-            return _send_on(original, measurer, running, request, kwargs)
-        call = _new_call(measurer, self, request)
+        around = running.get()
+        if around is not None and around.following and around.session is self:
+            return _send_on(original, measurer, around, request, kwargs)
+        call = new_call(measurer, self, request)
         if call is None:
             return original(self, request, **kwargs)
         try:
@@ -223,7 +52,7 @@ def _send(original: Callable[..., Any], unprepared: type) -> Callable[..., Any]:
 
 
 def _send_on(
-    original: Callable[..., Any], measurer: Measurer, call: _Call, request: Any, kwargs: dict[str, Any]
+    original: Callable[..., Any], measurer: Measurer, call: Call, request: Any, kwargs: dict[str, Any]
 ) -> Any:
     """Send what the session was redirected to: another exchange of the same call."""
     try:
@@ -232,14 +61,14 @@ def _send_on(
         call.following = False
         call.begin(measurer, current_context(), request)
     except Exception as error:
-        swallowed(_WHERE, error)
+        swallowed(WHERE, error)
     # What is raised passes the outermost `send` too.
     response = original(call.session, request, **kwargs)
     try:
         call.end_ns = perf_counter_ns()
         call.answered(response)
     except Exception as error:
-        swallowed(_WHERE, error)
+        swallowed(WHERE, error)
     return response
 
 
@@ -248,7 +77,7 @@ def _get_redirect_target(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def get_redirect_target(self: Any, resp: Any) -> Any:
         target = original(self, resp)
-        call = _running.get()
+        call = running.get()
         if call is not None:
             try:
                 if call.request is resp.request:
@@ -257,7 +86,7 @@ def _get_redirect_target(original: Callable[..., Any]) -> Callable[..., Any]:
                         call.end_ns = perf_counter_ns()
                         call.following = True
             except Exception as error:
-                swallowed(_WHERE, error)
+                swallowed(WHERE, error)
         return target
 
     return get_redirect_target
@@ -291,7 +120,7 @@ class RequestsInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             replace(module.Session, "send", partial(_send, unprepared=module.Request))
             replace(module.SessionRedirectMixin, "get_redirect_target", _get_redirect_target)
         except Exception as error:
-            swallowed(_WHERE, error)
+            swallowed(WHERE, error)
 
     def _uninstrument(self, **_kwargs: Any) -> None:
         self._on = False
