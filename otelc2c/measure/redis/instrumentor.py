@@ -22,7 +22,7 @@ from otelc2c.measure.patches import Patches
 from otelc2c.measure.redis import running
 from otelc2c.measure.redis.commands import KNOWN, name_of
 from otelc2c.measure.redis.names import MOST_WORDS, PROCEDURES, Place, command_attributes
-from otelc2c.measure.redis.places import KEPT, forgets, notes_address, notes_itself, notes_node, place_of
+from otelc2c.measure.redis.places import forgets, notes_address, notes_itself, notes_node, place_of
 from otelc2c.measure.redis.replies import code_of
 from otelc2c.measure.redis.running import measured, measured_async
 
@@ -63,22 +63,31 @@ def _tell(
         swallowed(_WHERE, failure)
 
 
+def _hands_on(original: Any) -> bool:
+    """Whether the method is redis-py's own, which calls `_execute_command` with what it got, and no more."""
+    if original.__module__ != "redis.client" or hasattr(original, "__wrapped__"):
+        return False
+    return getattr(getattr(original, "__code__", None), "co_names", ()) == ("_execute_command",)
+
+
 def _execute_command(original: Callable[..., Any]) -> Callable[..., Any]:
     somewhere = measured(running.command_to_a_server)(original)
+    # One call less for each command.
+    hands_on = _hands_on(original)
 
     def execute_command(self: Any, *args: Any, **options: Any) -> Any:
         measurer = installed.measurer
         if measurer is None:
             return original(self, *args, **options)
         try:
-            place = self.connection_pool.__dict__[KEPT]
-        except (KeyError, AttributeError):
+            place = self.connection_pool._otelc2c_place
+        except AttributeError:
             place = _place_of(self)
         if place is None:
             return somewhere(self, *args, **options)
         start_ns = perf_counter_ns()
         try:
-            result = original(self, *args, **options)
+            result = self._execute_command(*args, **options) if hands_on else original(self, *args, **options)
         except BaseException as error:
             _tell(measurer, place, args, start_ns, perf_counter_ns(), error)
             raise
@@ -105,8 +114,8 @@ def _execute_command_async(original: Callable[..., Awaitable[Any]]) -> Callable[
         if measurer is None:
             return await original(self, *args, **options)
         try:
-            place = self.connection_pool.__dict__[KEPT]
-        except (KeyError, AttributeError):
+            place = self.connection_pool._otelc2c_place
+        except AttributeError:
             place = _place_of(self)
         if place is None:
             return await somewhere(self, *args, **options)

@@ -18,8 +18,6 @@ from otelc2c.measure.redis.names import Place
 
 INSIDE: Final = "otelc2c-redis"
 """Key of the context under which an operation that runs has its `Visited`."""
-KEPT: Final = "_otelc2c_place"
-"""Under which name a connection pool keeps where it leads."""
 _FIRST: Final = "0"
 _PORT: Final = 6379
 _DIGITS: Final = 6
@@ -75,7 +73,16 @@ def place_of(client: Any) -> Place | None:
         place = _places[
             str(known.get("host") or "localhost"), int(known.get("port") or _PORT), False, database
         ]
-    pool.__dict__[KEPT] = place
+    pool._otelc2c_place = place
+    return place
+
+
+def known_place(client: Any) -> Place | None:
+    """The same, as it is kept."""
+    try:
+        place: Place | None = client.connection_pool._otelc2c_place
+    except AttributeError:
+        return place_of(client)
     return place
 
 

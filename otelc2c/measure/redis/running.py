@@ -17,7 +17,7 @@ from otelc2c.measure.redis.names import (
     batch_attributes,
     command_attributes,
 )
-from otelc2c.measure.redis.places import KEPT, Visited, database_of, enter, place_of
+from otelc2c.measure.redis.places import Visited, database_of, enter, known_place
 from otelc2c.measure.redis.replies import code_of
 
 _WHERE: Final = "measure.redis"
@@ -107,9 +107,8 @@ Begin = Callable[[Measurer, Any, Sequence[Any]], Running | None]
 
 def command_to_a_server(measurer: Measurer, client: Any, args: Sequence[Any]) -> Running:
     """`execute_command` of a client whose servers change, or `immediate_execute_command`."""
-    pool = client.connection_pool
-    place = pool.__dict__[KEPT] if KEPT in pool.__dict__ else place_of(client)
-    return Running(measurer, place, database_of(pool.connection_kwargs), args)
+    database = database_of(client.connection_pool.connection_kwargs)
+    return Running(measurer, known_place(client), database, args)
 
 
 def command_to_a_cluster(measurer: Measurer, client: Any, args: Sequence[Any]) -> Running:
@@ -131,9 +130,8 @@ def pipeline(measurer: Measurer, pipe: Any, args: Sequence[Any]) -> Running | No
     known = pipe.__dict__
     transaction = known["transaction"] if "transaction" in known else known.get("is_transaction")
     kind = MULTI if transaction or pipe.explicit_transaction else PIPELINE
-    pool = pipe.connection_pool
-    place = pool.__dict__[KEPT] if KEPT in pool.__dict__ else place_of(pipe)
-    return Running(measurer, place, database_of(pool.connection_kwargs), (), kind, stack)
+    database = database_of(pipe.connection_pool.connection_kwargs)
+    return Running(measurer, known_place(pipe), database, (), kind, stack)
 
 
 def pipeline_of_a_cluster(measurer: Measurer, pipe: Any, args: Sequence[Any]) -> Running | None:

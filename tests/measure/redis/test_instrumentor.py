@@ -1,6 +1,7 @@
 """redis-py is measured: each call once, with its error, its server and its parent."""
 
 import asyncio
+import functools
 import inspect
 import subprocess
 import sys
@@ -280,6 +281,28 @@ def test_a_client_made_before_is_measured_and_one_left_over_is_not(
     assert names(kit) == ["PING", "PING"]
 
 
+def test_what_somebody_else_put_there_before_is_called(
+    server: RedisServer, instrumentor: RedisInstrumentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instrumentor.uninstrument()
+    original = redis.Redis.execute_command
+    seen: list[Any] = []
+
+    @functools.wraps(original)
+    def theirs(self: Any, *args: Any, **options: Any) -> Any:
+        seen.append(args)
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(redis.Redis, "execute_command", theirs)
+    instrumentor.instrument(skip_dep_check=True)
+    with Kit() as kit, client_of(server) as client:
+        client.ping()
+    instrumentor.uninstrument()
+    assert redis.Redis.execute_command is theirs
+    instrumentor.instrument(skip_dep_check=True)
+    assert (seen, names(kit)) == ([("PING",)], ["PING"])
+
+
 def test_what_was_replaced_is_put_back(instrumentor: RedisInstrumentor) -> None:
     instrumentor.uninstrument()
     classes = [
@@ -321,11 +344,10 @@ def test_a_failure_of_ours_never_reaches_the_application(
         raise OSError("ours")
 
     with Kit() as kit, client_of(server) as client:
-        for name in ("code_of", "name_of", "place_of"):
+        for name in ("code_of", "name_of", "place_of", "error_type"):
             monkeypatch.setattr(module, name, fail)
+        for name in ("code_of", "name_of", "known_place", "batch_name"):
             monkeypatch.setattr(module.running, name, fail)
-        monkeypatch.setattr(module, "error_type", fail)
-        monkeypatch.setattr(module.running, "batch_name", fail)
         client.connection_pool.__dict__.pop("_otelc2c_place", None)
         work(client, "key")
     assert guard.total() >= 5

@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ def observed(result: Any, error: BaseException | None) -> tuple[Any, ...]:
     frames = [
         frame.name
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(OURS)
+        if not frame.filename.startswith(OURS) or frame.name == "execute_command"
     ]
+    # Ours stands before redis-py's of the same name, or in its place.
+    frames = [name for name, _ in groupby(frames)]
     chain = []
     seen: BaseException | None = error
     while seen is not None:
