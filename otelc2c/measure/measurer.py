@@ -185,6 +185,9 @@ class Measurer:
         )
         self.urls: Final = Urls(settings.redacted_query, http, settings.requests_excluded_urls)
         """What may be told of the URLs of outgoing calls."""
+        self.captured_calls: Final = Captured(
+            settings.capture_call_headers, settings.capture_answer_headers, settings.sanitize_headers
+        )
         self.conventions_db: Final = asked_for("database", settings.semconv_opt_in)
         """Which names the attributes of single statements and commands have."""
         self.redis: Final[Leaves[redis_names.Key]] = self.leaves(

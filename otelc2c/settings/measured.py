@@ -71,6 +71,18 @@ class MeasureOptions:
         default=(),
         says="Response headers that become attributes of the server span.",
     )
+    capture_call_headers: tuple[str, ...] = option(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST",
+        syntax=parsers.PATTERNS,
+        default=(),
+        says="Headers of outgoing calls that become attributes of their spans.",
+    )
+    capture_answer_headers: tuple[str, ...] = option(
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE",
+        syntax=parsers.PATTERNS,
+        default=(),
+        says="Headers of the answers to outgoing calls that become attributes of their spans.",
+    )
     sanitize_headers: tuple[str, ...] = option(
         "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS",
         syntax=parsers.PATTERNS,

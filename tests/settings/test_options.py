@@ -74,6 +74,8 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("OTEL_PYTHON_REQUESTS_EXCLUDED_URLS", "r", "requests_excluded_urls", ("r",)),
     (CAPTURE + "SERVER_REQUEST", "x-.*", "capture_request_headers", ("x-.*",)),
     (CAPTURE + "SERVER_RESPONSE", "etag", "capture_response_headers", ("etag",)),
+    (CAPTURE + "CLIENT_REQUEST", "x-.*", "capture_call_headers", ("x-.*",)),
+    (CAPTURE + "CLIENT_RESPONSE", "etag", "capture_answer_headers", ("etag",)),
     (CAPTURE + "SANITIZE_FIELDS", "cookie", "sanitize_headers", ("cookie",)),
     ("OTELC2C_RESPONSE_HEADERS", "TraceResponse,x-request-id", "response_headers",
      ("traceresponse", "X-Request-ID")),

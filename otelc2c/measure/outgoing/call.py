@@ -16,6 +16,7 @@ from opentelemetry.context import (
 from otelc2c.context import SPAN_KEY, current_context
 from otelc2c.guard import swallowed
 from otelc2c.measure.failures import error_type
+from otelc2c.measure.headers import Captured
 from otelc2c.measure.leaves import Leaves
 from otelc2c.measure.measurer import Measurer
 from otelc2c.measure.outgoing.names import Key
@@ -39,10 +40,12 @@ class Call:
 
     __slots__ = (
         "before",
+        "captured",
         "end_ns",
         "error",
         "extra",
         "following",
+        "headers",
         "leaves",
         "method",
         "quiet",
@@ -56,6 +59,8 @@ class Call:
         "version",
     )
     leaves: Leaves[Key]
+    captured: Captured | None
+    """Which headers become attributes; None where none does."""
     session: Any
     following: bool
     """Whether the session is about to go where it was redirected to."""
@@ -70,6 +75,8 @@ class Call:
     told: Told
     method: str
     extra: bytes
+    headers: bytes
+    """Encoded attributes of captured headers of the answer."""
     span: Any
     start_ns: int
     end_ns: int
@@ -89,6 +96,7 @@ class Call:
         self.request = request
         self.status = self.version = self.error = None
         self.end_ns = 0
+        self.headers = b""
         parent = context.get(SPAN_KEY)
         if parent is None or (parent.recording if type(parent) is Span else parent.is_recording()):
             extra += told.attributes
@@ -96,6 +104,8 @@ class Call:
                 agent = headers.get("User-Agent")
                 if type(agent) is str:
                     extra += urls.agents[agent]
+                if self.captured is not None:
+                    extra += self.captured.encode_pairs(headers.items(), ())
             if self.resent:
                 extra += _RESENT.integer(self.resent)
             start_ns = self.start_ns = perf_counter_ns()
@@ -116,6 +126,8 @@ class Call:
         status = response.status_code
         self.status = status if type(status) is int and 100 <= status <= 999 else None
         self.version = _VERSIONS.get(getattr(response.raw, "version", None))  # type: ignore[arg-type]
+        if self.captured is not None:
+            self.headers = self.captured.encode_pairs((), response.headers.items())
 
     def write(self) -> None:
         """Record the exchange as it ended."""
@@ -125,7 +137,7 @@ class Call:
         if self.span is None:
             self.leaves.write(key, self.start_ns, self.end_ns, self.extra)
         else:
-            self.leaves.end(self.span, key, self.start_ns, self.end_ns, self.extra)
+            self.leaves.end(self.span, key, self.start_ns, self.end_ns, self.extra + self.headers)
 
     def finish(self, response: Any, error: BaseException | None) -> None:
         """The outermost `send` returns or raises: record the last exchange. Never raises."""
@@ -167,6 +179,7 @@ def new_call(measurer: Measurer, session: Any, request: Any) -> Call | None:
             return None
         call = Call()
         call.leaves = measurer.http
+        call.captured = measurer.captured_calls if measurer.captured_calls.wanted else None
         call.session = session
         call.following = False
         call.resent = 0

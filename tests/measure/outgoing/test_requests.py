@@ -129,6 +129,28 @@ def test_a_method_that_nobody_knows_is_told_in_full_on_the_span_alone(
         assert counts(kit) == {("_OTHER", 200, None): 1}
 
 
+def test_headers_that_were_asked_for_are_attributes(session: requests.Session, peer: Peer) -> None:
+    """By the variables of other instrumentations; sensitive ones are masked, and bytes are taken."""
+    asked = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_"
+    environ = {
+        f"{asked}CLIENT_REQUEST": "x-.*",
+        f"{asked}CLIENT_RESPONSE": "content-length,location",
+        f"{asked}SANITIZE_FIELDS": ".*key",
+    }
+    with Kit(environ) as kit:
+        session.get(f"{peer.url}/redirect/1", headers={"X-Own": b"1", "X-Key": "S3CRET", "Other": "2"})
+        first, last = kit.spans
+        names = {f"http.request.header.{name}" for name in ("x-own", "x-key")}
+        for span in (first, last):
+            found = {key: value for key, value in span.attributes.items() if ".header." in key}
+            assert names < found.keys()
+            assert found["http.request.header.x-own"] == ("1",)
+            assert found["http.request.header.x-key"] == ("[REDACTED]",)
+            assert found["http.response.header.content-length"] == ("2",)
+        assert first.attributes["http.response.header.location"] == ("/redirect/0?",)
+        assert "http.response.header.location" not in last.attributes
+
+
 def test_other_versions_of_the_protocol_are_told(session: requests.Session, peer: Peer) -> None:
     with Kit() as kit:
         session.get(f"{peer.url}/old")
