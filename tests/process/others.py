@@ -8,12 +8,15 @@ from typing import Any
 import httpx
 import psycopg
 import requests
+import sqlalchemy
 import urllib3
 from opentelemetry import trace
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from pyramid.config import Configurator
 from pyramid.request import Request
 
 _pool = ThreadPoolExecutor(2)
+_engine = sqlalchemy.create_engine(os.environ["DATABASE_URL"].replace("://", "+psycopg://"))
 
 
 def _in_thread(url: str) -> int:
@@ -22,7 +25,7 @@ def _in_thread(url: str) -> int:
 
 
 def page(request: Request) -> dict[str, Any]:
-    """One call by each library, one in a thread, and one statement."""
+    """One call by each library, one in a thread, and statements with and without SQLAlchemy."""
     url = f"http://127.0.0.1:{request.environ['SERVER_PORT']}/called"
     answers = [
         requests.get(f"{url}?by=requests&token=S3CRET", timeout=10).status_code,
@@ -32,6 +35,8 @@ def page(request: Request) -> dict[str, Any]:
     ]
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         rows = connection.execute("SELECT 7").fetchall()
+    with _engine.connect() as connection:
+        rows += [tuple(row) for row in connection.execute(sqlalchemy.text("SELECT 8"))]
     return {"answers": answers, "rows": rows}
 
 
@@ -41,7 +46,9 @@ def called(request: Request) -> dict[str, str]:
 
 
 def make_application() -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
-    """The application."""
+    """The application, whose engine has asked what SQLAlchemy wants to know of a server."""
+    with suppress_instrumentation(), _engine.connect():
+        pass
     config = Configurator()
     for view in (page, called):
         config.add_route(view.__name__, f"/{view.__name__}")

@@ -17,7 +17,7 @@ ASKED = 5
 THEIRS = "opentelemetry.instrumentation."
 CALLS = "http_client_request_duration_seconds_count"
 STATEMENTS = "db_client_operation_duration_seconds_count"
-PAGE = b'{"answers": [200, 200, 200, 200], "rows": [[7]]}'
+PAGE = b'{"answers": [200, 200, 200, 200], "rows": [[7], [8]]}'
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +60,14 @@ def test_they_make_spans_and_numbers_below_ours(
             return {scope: server.page.total(CALLS, otel_scope_name=scope) for scope in scopes}
 
         assert steady(numbers, scopes) == scopes
-        assert server.page.total(STATEMENTS, otel_scope_name=f"{THEIRS}psycopg") == ASKED
+        for scope in ("otelc2c", f"{THEIRS}psycopg"):
+            assert server.page.total(STATEMENTS, otel_scope_name=scope, db_operation_name="SELECT") == ASKED
         assert "S3CRET" not in server.page.text()
         server.end()
         said = next(line for line in server.printed().splitlines() if line.startswith("otelc2c:"))
     active = said.partition("active: ")[2].partition("; ")[0].split(", ")
     assert {"httpx", "otelc2c_requests", "otelc2c_threading"} <= set(active)
-    assert any(name.startswith("psycopg") for name in active)
+    assert "psycopg (quiet below otelc2c_sqlalchemy)" in active
     assert "urllib3 (quiet below otelc2c_requests)" in active
     assert "requests (by otelc2c_requests)" in said
     spans = receiver.spans()
@@ -87,13 +88,15 @@ def assert_each_is_below_its_request(spans: list[ReceivedSpan]) -> None:
         (f"{THEIRS}httpx", "GET", view),
         (f"{THEIRS}urllib3", "GET", view),
         (f"{THEIRS}psycopg", "SELECT", view),
+        ("otelc2c", "SELECT", view),
         ("application", "in a thread", view),
         ("otelc2c", "GET", "in a thread"),
     ):
         assert made[key] == ASKED, (key, made)
     assert made["otelc2c", called, "GET"] == 4 * ASKED
     assert len({one.span.trace_id for one in spans}) == ASKED
-    # Nothing but these: urllib3 is quiet below requests.
+    # Nothing but these: urllib3 is quiet below requests, and psycopg below SQLAlchemy.
+    assert sum(count for key, count in made.items() if key[0] == f"{THEIRS}psycopg") == ASKED
     calls = [one for one in spans if one.span.name == "GET"]
     assert len(calls) == 4 * ASKED
 
