@@ -229,8 +229,9 @@ class Hooks:
             facts = self._facts or self.facts(cursor)
             statement = self._statements[text]
             extra = b""
+            new = measurer.conventions_db.new
             if size > 1:
-                extra = _BATCH_SIZE.integer(size)
+                extra = _BATCH_SIZE.integer(size) if new else b""
             elif statement.operation in _GIVES_ROWS and (rows := cursor.rowcount) >= 0:
                 measurer.rows.cell(
                     (
@@ -243,7 +244,7 @@ class Hooks:
                         facts.engine,
                     )
                 ).record(rows)
-                extra = _ROWS.integer(rows)
+                extra = _ROWS.integer(rows) if new else b""
             key = (facts, statement, size > 1, None, None)
             if span is None:
                 measurer.sql.write(key, start_ns, end_ns, extra)
@@ -264,7 +265,7 @@ class Hooks:
         end_ns = perf_counter_ns()
         try:
             statement = self._statements[text]
-            extra = _BATCH_SIZE.integer(size) if size > 1 else b""
+            extra = _BATCH_SIZE.integer(size) if size > 1 and measurer.conventions_db.new else b""
             key = (self.facts(), statement, size > 1, *failure_of(error))
             measurer.sql.end(span, key, start_ns, end_ns, extra)
         except Exception as failure:
