@@ -113,6 +113,20 @@ def test_a_pipeline_has_the_address_of_its_node_if_there_is_one(nodes: list[Redi
     assert [span.attributes.get("db.operation.batch.size") for span in kit.spans] == [None, 3] * 2
 
 
+def test_who_says_which_nodes_there_are_does_not_count(nodes: list[RedisServer]) -> None:
+    async def main() -> None:
+        client = redis.asyncio.RedisCluster(host=HOST, port=nodes[0].port)
+        pipe = client.pipeline()
+        pipe.get("a")
+        await pipe.execute()
+        await client.aclose()
+
+    with Kit() as kit:
+        asyncio.run(main())
+    assert names(kit) == ["PIPELINE GET"]
+    assert ports(kit) == [nodes[2].port]
+
+
 def test_a_transaction_watches_and_is_told(nodes: list[RedisServer]) -> None:
     async def main() -> None:
         at = redis.asyncio.RedisCluster(host=HOST, port=nodes[0].port)
