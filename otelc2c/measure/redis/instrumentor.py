@@ -198,6 +198,7 @@ class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         replace(sentinel.SentinelManagedConnection, "read_response", notes_itself)
         replace(cluster.RedisCluster, "execute_command", measured_async(running.command_to_a_cluster))
         replace(cluster.ClusterNode, "acquire_connection", notes_itself)
+        replace(cluster.RedisCluster, "initialize", forgets)
         replace(cluster.NodesManager, "initialize", forgets)
         replace(cluster.ClusterPipeline, "execute", measured_async(running.pipeline_of_a_cluster))
         at_once = measured_async(running.command_at_once)
