@@ -75,12 +75,16 @@ class Group:
             pool.__dict__[_SEEN] = True
             self.pools.add(pool)
         if not hasattr(pool, "checkedout"):
-            self._borrowed[pool] = max(0, self._borrowed.get(pool, 0) + borrowed)
+            now = max(0, self._borrowed.get(pool, 0) + borrowed)
+            # A pool of a single connection lends it to several, and gets it back from the first.
+            self._borrowed[pool] = min(now, 1) if hasattr(type(pool), "connection") else now
         idle = used = most = most_idle = 0
         for each in list(self.pools):
             in_it, out_of_it = self._connections(each)
-            idle += in_it
             used += out_of_it
+            if not _is_current(each):
+                continue
+            idle += in_it
             size, overflow = _bounds(each)
             most_idle += size
             most += size + overflow if overflow >= 0 and size else 0
@@ -93,7 +97,7 @@ class Group:
         return cells
 
     def _connections(self, pool: Any) -> tuple[int, int]:
-        """How many are idle and used. Pools of a single connection lend it to several."""
+        """How many are idle and used."""
         if hasattr(pool, "checkedout"):
             return pool.checkedin(), max(0, pool.checkedout())
         borrowed = self._borrowed.get(pool, 0)
@@ -103,16 +107,16 @@ class Group:
         return (int(not borrowed), min(borrowed, 1)) if "connection" in pool.__dict__ else (0, borrowed)
 
 
-def _bounds(pool: Any) -> tuple[int, int]:
-    """Connections that are kept, and how many there may be beyond; -1: any number.
-
-    A pool that its engine has replaced gives what it has and makes no more.
-    """
+def _is_current(pool: Any) -> bool:
+    """Whether its engine has not replaced it: such a pool takes connections back, and gives none."""
     hooks = pool._dialect.__dict__.get(KEPT)
     engine = None if hooks is None else hooks.engine()
-    if engine is None or engine.pool is not pool or not hasattr(pool, "checkedout"):
-        return 0, -1
-    return pool.size(), pool._max_overflow
+    return engine is not None and engine.pool is pool
+
+
+def _bounds(pool: Any) -> tuple[int, int]:
+    """Connections that are kept, and how many there may be beyond; -1: any number."""
+    return (pool.size(), pool._max_overflow) if hasattr(pool, "checkedout") else (0, -1)
 
 
 _groups: Final[dict[str, Group]] = {}
@@ -180,8 +184,10 @@ def _taken(
     try:
         if waited:
             group.waits(measurer, -1)
-        cells = group.tell(measurer, pool, int(fairy is not None))
-        if fairy is not None:
+        # One that the thread has already is given again.
+        new = fairy is not None and fairy._counter == 1
+        cells = group.tell(measurer, pool, int(new))
+        if new:
             cells.wait_time.record((end_ns - start_ns) * 1e-9)
             record = fairy._connection_record
             if record is not None:
