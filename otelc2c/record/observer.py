@@ -17,6 +17,7 @@ No callback runs while the process forks (a fork waits for a running one at most
 """
 
 import atexit
+import contextvars
 import os
 import threading
 import weakref
@@ -48,7 +49,8 @@ class Round:
         self._interval = interval
         self._look = look
         self.thread = threading.Thread(target=self._run, name="otelc2c-observer", daemon=True)
-        self.thread.start()
+        # It looks for the whole process, and belongs to no request in which it happens to be started.
+        contextvars.Context().run(self.thread.start)
 
     def _run(self) -> None:
         while not self.ending.wait(self._interval):

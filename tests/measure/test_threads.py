@@ -19,6 +19,8 @@ from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled, suppress_instrumentation
 
 from otelc2c.measure.threads import ThreadingInstrumentor
+from otelc2c.record.cells import Store
+from otelc2c.record.meter import MeterProvider
 from otelc2c.wsgi import measured
 from tests.measure.corpus import make_environ, observe
 from tests.measure.kit import Kit, Seen
@@ -463,3 +465,24 @@ def test_greenlets_are_as_threads() -> None:
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout == "as with threads\n"
+
+
+def test_the_thread_that_observes_belongs_to_no_request(kit: Kit) -> None:
+    """It is started when an application registers its first callback, which may be in a request."""
+    seen: list[Any] = []
+    asked = threading.Event()
+
+    def look(_options: Any) -> list[Any]:
+        seen.append(trace.get_current_span())
+        asked.set()
+        return []
+
+    provider = MeterProvider(Store.open_private(), observe_interval=0.01)
+
+    def inside() -> None:
+        provider.get_meter("application").create_observable_gauge("now", [look])
+        assert asked.wait(10)
+
+    serve(inside)
+    provider.shutdown()
+    assert seen[0] is trace.INVALID_SPAN
