@@ -61,6 +61,7 @@ class Server:
         self._environ = variables(environ, metrics_port)
         self._folder = Path(tempfile.mkdtemp(prefix="otelc2c-demo-"))
         self.log = self._folder / "gunicorn.log"
+        self._book = self._folder / "orders.sqlite"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -87,8 +88,9 @@ class Server:
             program("gunicorn"),
             f"--bind={HOST}:{self.port}",
             *("-c", "python:otelc2c.demo.gunicorn_conf"),
-            f"otelc2c.demo.wsgi:with_page('{self.metrics_url}')",
+            f"otelc2c.demo.wsgi:with_page('{self.metrics_url}', '{self._book}')",
         ]
+        order_book(self._book)
         with self.log.open("wb") as log:
             # In a session of its own, so that Ctrl-C reaches this process first.
             self._process = subprocess.Popen(
@@ -135,6 +137,15 @@ class Server:
 
     def _tail(self) -> str:
         return "\n".join(self.printed().splitlines()[-20:])
+
+
+def order_book(path: Path) -> None:
+    """Make the order book of the service at `path`. Raises NotServed without SQLAlchemy."""
+    try:
+        from otelc2c.demo.database import make
+    except ImportError as error:
+        raise NotServed(f"{error}: pip install 'otelc2c[demo]'") from None
+    make(path)
 
 
 def program(name: str) -> str:

@@ -3,12 +3,18 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from otelc2c.demo.page import Sample
 
 DURATION = "http_server_request_duration_seconds"
+OPERATIONS = "otelc2c_request_operations"
+OPERATION_DURATION = "otelc2c_request_operation_duration_seconds"
 NO_ROUTE = "(no route)"
+KINDS: Final = {"sql": "SQL", "redis": "Redis", "http": "outgoing"}
+"""What other systems do for a request: the label's value, and the title of the column."""
+MANY: Final = 10
+"""From this number of operations on, a route is named below the table."""
 
 
 class Key(NamedTuple):
@@ -18,14 +24,28 @@ class Key(NamedTuple):
     route: str
 
 
+class Operations(NamedTuple):
+    """What a request had done by other systems of one kind: means of the requests that had any.
+
+    How many operations, and the time of all of them together, in seconds.
+    """
+
+    number: float
+    seconds: float
+
+
 class Row(NamedTuple):
-    """One line: how many requests, how many of them answered with 5xx, and durations in seconds."""
+    """One line: how many requests, how many of them answered with 5xx, and durations in seconds.
+
+    `operations` are by kind. The page has them by route alone: lines of one route have the same.
+    """
 
     key: Key
     requests: int
     errors: int
     p50: float
     p95: float
+    operations: Mapping[str, Operations]
 
 
 def counts(samples: Iterable[Sample]) -> dict[Key, int]:
@@ -47,10 +67,40 @@ def rows(samples: Sequence[Sample]) -> list[Row]:
             buckets[key][float(sample.labels["le"])] += sample.value
         elif sample.name == DURATION + "_count" and _status(sample).startswith("5"):
             errors[key] += int(sample.value)
+    done = operations(samples)
     return [
-        Row(key, count, errors[key], quantile(0.5, buckets[key]), quantile(0.95, buckets[key]))
+        Row(
+            key,
+            count,
+            errors[key],
+            quantile(0.5, buckets[key]),
+            quantile(0.95, buckets[key]),
+            done.get(key.route, {}),
+        )
         for key, count in sorted(counts(samples).items(), key=_order)
     ]
+
+
+def operations(samples: Iterable[Sample]) -> dict[str, dict[str, Operations]]:
+    """What requests had done by other systems, by route and kind."""
+    requests: dict[tuple[str, str], float] = defaultdict(float)
+    number: dict[tuple[str, str], float] = defaultdict(float)
+    seconds: dict[tuple[str, str], float] = defaultdict(float)
+    sums = {
+        OPERATIONS + "_count": requests,
+        OPERATIONS + "_sum": number,
+        OPERATION_DURATION + "_sum": seconds,
+    }
+    for sample in samples:
+        if sample.name in sums:
+            place = (sample.labels.get("http_route") or NO_ROUTE, sample.labels["otelc2c_operation"])
+            sums[sample.name][place] += sample.value
+    found: dict[str, dict[str, Operations]] = defaultdict(dict)
+    for (route, kind), count in requests.items():
+        if count:
+            at = (route, kind)
+            found[route][kind] = Operations(number[at] / count, seconds[at] / count)
+    return dict(found)
 
 
 def quantile(share: float, cumulative: Mapping[float, float]) -> float:
@@ -75,32 +125,72 @@ def quantile(share: float, cumulative: Mapping[float, float]) -> float:
 
 
 def text(table: Sequence[Row]) -> str:
-    """The table in aligned columns, with a line for the total."""
-    total = sum(row.requests for row in table)
-    errors = sum(row.errors for row in table)
-    lines = [("route", "count", "errors", "p50", "p95")]
-    lines += [
-        (
-            f"{row.key.method} {row.key.route}",
-            str(row.requests),
-            str(row.errors),
-            _milliseconds(row.p50),
-            _milliseconds(row.p95),
-        )
-        for row in table
-    ]
-    lines.append(("total", str(total), str(errors), "", ""))
-    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    """The table in aligned columns, with a line for the total.
+
+    Kinds of operations have a column each if any request had some.
+    """
+    kinds = _kinds(table)
+    lines = [["route", "count", "errors", "p50", "p95", *(KINDS[kind] for kind in kinds)]]
+    for row in table:
+        line = [_name(row.key), str(row.requests), str(row.errors)]
+        line += [_milliseconds(row.p50), _milliseconds(row.p95)]
+        lines.append(line + [_done(row.operations.get(kind)) for kind in kinds])
+    lines.append(["total", str(sum(row.requests for row in table)), str(sum(row.errors for row in table))])
+    widths = [max(len(line[at]) for line in lines if at < len(line)) for at in range(len(lines[0]))]
     return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *(line[i].rjust(widths[i]) for i in range(1, 5))]).rstrip()
+        "  ".join(
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=False))
+        ).rstrip()
         for line in lines
     )
+
+
+def remarks(table: Sequence[Row]) -> list[str]:
+    """How the columns of operations are read, and which route asks most; nothing where there are none."""
+    kinds = _kinds(table)
+    if not kinds:
+        return []
+    titles = ", ".join(KINDS[kind] for kind in kinds)
+    said = [f"{titles}: operations of a request and their time together, as means."]
+    most = max(((row, kind) for row in table for kind in row.operations), key=_number)
+    if _number(most) >= MANY:
+        row, kind = most
+        said.append(
+            f"{_name(row.key)} asks most: {_rounded(_number(most))} {KINDS[kind]} operations a request."
+        )
+    return said
 
 
 def _order(item: tuple[Key, int]) -> tuple[bool, str, str]:
     """By route and method; what matched no route comes last."""
     key, _ = item
     return key.route == NO_ROUTE, key.route, key.method
+
+
+def _kinds(table: Sequence[Row]) -> list[str]:
+    """The kinds of operations that there were."""
+    return [kind for kind in KINDS if any(kind in row.operations for row in table)]
+
+
+def _number(place: tuple[Row, str]) -> float:
+    row, kind = place
+    return row.operations[kind].number
+
+
+def _name(key: Key) -> str:
+    return f"{key.method} {key.route}"
+
+
+def _done(operations: Operations | None) -> str:
+    if operations is None:
+        return ""
+    return f"{_rounded(operations.number)} in {_milliseconds(operations.seconds)}"
+
+
+def _rounded(number: float) -> str:
+    """A mean: whole where it is whole, else with one decimal."""
+    return f"{number:.0f}" if number == int(number) else f"{number:.1f}"
 
 
 def _milliseconds(seconds: float) -> str:

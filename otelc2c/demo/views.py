@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import requests
 from opentelemetry import metrics, trace
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
@@ -11,29 +12,19 @@ from pyramid.response import Response
 from pyramid.view import exception_view_config, view_config
 from redis.exceptions import RedisError
 
+from otelc2c.demo import database
+from otelc2c.demo.goods import SHELF, Tea
+
 SLOWEST_MS: Final = 2_000
 MOST_LINES: Final = 200
+SUPPLIER_SECONDS: Final = 2.0
+"""Longest time for the supplier's answer to begin, and for each pause in it."""
 
 tracer = trace.get_tracer("demo")
 orders = metrics.get_meter("demo").create_counter(
     "demo.orders", unit="{order}", description="Orders that were priced."
 )
 
-
-class Tea(NamedTuple):
-    """Something that can be ordered. The price is in cents."""
-
-    name: str
-    place: str
-    cents: int
-
-
-SHELF: Final = (
-    Tea("Assam", "Jorhat", 690),
-    Tea("Darjeeling", "Kurseong", 1250),
-    Tea("Lapsang", "Tongmu", 980),
-    Tea("Sencha", "Uji", 1120),
-)
 VISITS: Final = "tea-room:visits"
 CHEAPEST: Final = "tea-room:cheapest"
 
@@ -118,7 +109,7 @@ def cache(request: Request) -> dict[str, Any] | Response:
     return {"visits": visits, "cheapest": cheapest.decode()}
 
 
-@view_config(route_name="orders", request_method="GET", renderer="json")
+@view_config(route_name="prices", renderer="json")
 def prices(request: Request) -> dict[str, int]:
     """What can be ordered, in cents."""
     return {tea.name: tea.cents for tea in SHELF}
@@ -126,18 +117,61 @@ def prices(request: Request) -> dict[str, int]:
 
 @view_config(route_name="orders", request_method="POST", renderer="json")
 def order(request: Request) -> dict[str, Any]:
-    """Price an order of `cups` cups of `tea`, in a span of its own, and count it."""
-    wanted = request.params.get("tea", SHELF[0].name)
-    tea = next((tea for tea in SHELF if tea.name == wanted), None)
-    if tea is None:
-        raise HTTPBadRequest("there is no such tea")
+    """Price an order of `cups` cups of `tea`, in a span of its own, store and count it."""
+    tea = wanted_tea(request)
     cups = whole_number(request, "cups", default=1, most=100)
     with tracer.start_as_current_span("price order", attributes={"demo.tea": tea.name}) as span:
         total = tea.cents * cups
         span.set_attribute("demo.total", total)
+    database.store(request.book, tea.name, cups)
     orders.add(1, {"demo.tea": tea.name})
     request.response.status_int = 201
     return {"tea": tea.name, "cups": cups, "cents": total}
+
+
+@view_config(route_name="orders_late", renderer="otelc2c.demo:templates/orders.mako")
+def orders_late(request: Request) -> dict[str, Any]:
+    """Orders whose teas and suppliers the template asks for, one after the other."""
+    return {"orders": database.oldest(request.book), "joined": False}
+
+
+@view_config(route_name="orders_joined", renderer="otelc2c.demo:templates/orders.mako")
+def orders_joined(request: Request) -> dict[str, Any]:
+    """The same page with one query."""
+    return {"orders": database.oldest_joined(request.book), "joined": True}
+
+
+@view_config(route_name="supplier", renderer="json")
+def supplier(request: Request) -> dict[str, Any]:
+    """Ask the supplier over HTTP what is left of `tea`."""
+    tea = wanted_tea(request)
+    # The address at which this service listens. What a caller says in `Host` may be anywhere.
+    url = f"http://{request.server_name}:{request.server_port}{request.route_path('stock')}"
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(url, params={"tea": tea.name}, timeout=SUPPLIER_SECONDS)
+            answer.raise_for_status()
+            left = answer.json()["cups"]
+    except requests.RequestException as error:
+        raise SupplierAway("the supplier does not answer") from error
+    return {"tea": tea.name, "supplier": tea.supplier.name, "cups": left}
+
+
+@view_config(route_name="stock", renderer="json")
+def stock(request: Request) -> dict[str, Any]:
+    """What is left of `tea`: the supplier's side of it, which is this service too."""
+    tea = wanted_tea(request)
+    return {"tea": tea.name, "cups": database.cups_left(request.book, tea.name)}
+
+
+def wanted_tea(request: Request) -> Tea:
+    """The tea that the parameter `tea` names, or the first of the shelf. Raises HTTPBadRequest."""
+    wanted = request.params.get("tea", SHELF[0].name)
+    tea = next((tea for tea in SHELF if tea.name == wanted), None)
+    if tea is None:
+        raise HTTPBadRequest("there is no such tea")
+    return tea
 
 
 def whole_number(request: Request, name: str, *, default: int, most: int) -> int:

@@ -73,17 +73,23 @@ def once(server: Server, steps: Sequence[load.Step]) -> int:
     progress = Progress(len(steps), sys.stderr)
     sent = load.send(server.port, steps, progress)
     progress.end()
-    samples = settled(server.metrics_url, sent.answered)
-    print()
-    print(table.text(table.rows(samples)))
-    print()
-    problems = [*sent.wrong, *differences(sent.answered, table.counts(samples))]
+    samples = settled(server.metrics_url, sent.served)
+    show(samples)
+    problems = [*sent.wrong, *differences(sent.served, table.counts(samples))]
     for problem in problems:
         print(f"otelc2c demo: {problem}", file=sys.stderr)
     if problems:
         return 1
-    print(f"The page counts exactly the {len(steps)} requests that were sent, over {workers} workers.")
+    own = sent.caused.total()
+    also = f" and the {own} that the service sent to itself" if own else ""
+    print(f"The page counts exactly the {len(steps)} requests that were sent{also}, over {workers} workers.")
     return 0
+
+
+def show(samples: Sequence[Sample]) -> None:
+    """Print the table of a page, between empty lines."""
+    rows = table.rows(samples)
+    print("", table.text(rows), "", *table.remarks(rows), sep="\n")
 
 
 def loop(server: Server, kinds: Sequence[load.Step]) -> int:
@@ -98,8 +104,7 @@ def loop(server: Server, kinds: Sequence[load.Step]) -> int:
             stop.wait(PAUSE_SECONDS)
     except KeyboardInterrupt:
         stop.set()
-    print()
-    print(table.text(table.rows(scrape(server.metrics_url))))
+    show(scrape(server.metrics_url))
     return 0
 
 

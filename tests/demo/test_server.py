@@ -1,10 +1,13 @@
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
 from otelc2c.demo import server
+from otelc2c.demo.database import SHOWN, engine_at, oldest
 from otelc2c.demo.server import NotServed, Server, free_port, program, variables
 
 
@@ -46,6 +49,20 @@ def test_the_page_comes_beside_the_exporters_that_were_asked_for(asked: str, giv
 def test_a_command_that_is_not_installed_is_told_with_what_to_install() -> None:
     with pytest.raises(NotServed, match=r"there is no gunicornd .* pip install 'otelc2c\[demo\]'"):
         program("gunicornd")
+
+
+def test_the_order_book_is_made_before_the_service_is_started(tmp_path: Path) -> None:
+    server.order_book(tmp_path / "book")
+    with Session(engine_at(tmp_path / "book")) as session:
+        assert len(oldest(session)) == SHOWN
+
+
+def test_without_sqlalchemy_it_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "otelc2c.demo.database", None)
+    with pytest.raises(NotServed, match=r"pip install 'otelc2c\[demo\]'"):
+        server.order_book(tmp_path / "book")
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
 """The sample application answers what its load expects, with OpenTelemetry's API alone."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from webtest import TestApp
+from webtest.http import StopableWSGIServer
 
+from otelc2c.demo import database
 from otelc2c.demo.app import make_application
 from otelc2c.demo.load import CACHED, ROUND, Step
 from otelc2c.demo.views import MOST_LINES
@@ -12,15 +15,22 @@ from tests.services.redis_server import RedisServer, free_port
 
 
 @pytest.fixture(scope="module")
-def application() -> TestApp:
-    return TestApp(make_application("http://numbers.test/metrics"))
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestApp]:
+    """The application, which finds itself at an address where it is served."""
+    book = tmp_path_factory.mktemp("demo") / "book"
+    database.make(book)
+    served = make_application("http://numbers.test/metrics", database=str(book))
+    server = StopableWSGIServer.create(served, host="127.0.0.1")
+    yield TestApp(served, {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": str(server.effective_port)})
+    server.shutdown()
 
 
 @pytest.mark.parametrize(
     "step", [s for s in ROUND if s.status != 500], ids=lambda s: f"{s.key.method} {s.path}"
 )
 def test_every_request_of_the_load_has_the_status_it_expects(application: TestApp, step: Step) -> None:
-    assert application.request(step.path, method=step.key.method, status=step.status).body
+    asked = {"GET": application.get, "POST": application.post}[step.key.method]
+    assert asked(step.path, status=step.status).body
 
 
 def test_a_crash_reaches_the_server(application: TestApp) -> None:
@@ -31,7 +41,8 @@ def test_a_crash_reaches_the_server(application: TestApp) -> None:
 def test_the_home_page_links_to_every_route_and_to_the_numbers(application: TestApp) -> None:
     home = application.get("/")
     links = {link["href"] for link in home.html.find_all("a")}
-    assert links >= {"/hello/you", "/shelf", "/slow", "/fail", "/crash", "/stream", "/orders", "/cache"}
+    assert links >= {"/hello/you", "/shelf", "/slow", "/fail", "/crash", "/stream", "/prices", "/cache"}
+    assert links >= {"/orders/late", "/orders/joined", "/supplier"}
     assert "http://numbers.test/metrics" in links
     for sheet in home.html.find_all("link", rel="stylesheet"):
         answer = application.get(sheet["href"])
@@ -80,3 +91,39 @@ def test_an_unknown_tea_is_refused(application: TestApp) -> None:
 def test_what_one_request_may_cost_is_bounded(application: TestApp) -> None:
     assert application.get("/stream?lines=100000").text.count("\n") == MOST_LINES
     assert application.get("/slow?ms=-5").json == {"waited_ms": 0}
+
+
+def test_both_pages_of_orders_show_the_same(application: TestApp) -> None:
+    late, joined = (application.get(f"/orders/{way}").html.table for way in ("late", "joined"))
+    assert late == joined
+    assert len(late.tbody.find_all("tr")) == database.SHOWN
+    assert [cell.text for cell in late.tbody.find_all("td")[:4]] == [
+        "1",
+        "Assam",
+        "Brahmaputra Leaf",
+        "Jorhat",
+    ]
+
+
+def test_an_order_is_taken_from_what_the_supplier_has(application: TestApp) -> None:
+    before = application.get("/supplier?tea=Uva").json
+    assert before == {"tea": "Uva", "supplier": "High Grown", "cups": before["cups"]}
+    application.post("/orders?tea=Uva&cups=7", status=201)
+    assert application.get("/supplier?tea=Uva").json["cups"] == before["cups"] - 7
+
+
+def test_a_supplier_that_is_away_is_answered(application: TestApp) -> None:
+    nobody = {"SERVER_PORT": str(free_port())}
+    assert (
+        "the supplier does not answer" in application.get("/supplier", extra_environ=nobody, status=503).text
+    )
+
+
+def test_the_supplier_is_asked_at_this_service_whatever_host_a_caller_names(application: TestApp) -> None:
+    application.get("/supplier", headers={"Host": "elsewhere.test:1"}, status=200)
+
+
+def test_without_an_order_book_no_order_is_taken() -> None:
+    without = TestApp(make_application())
+    for answer in (without.get("/orders/late", status=503), without.post("/orders", status=503)):
+        assert "there is no order book" in answer.text

@@ -10,7 +10,7 @@ import pytest
 
 from otelc2c.demo import load
 from otelc2c.demo.server import NotServed
-from otelc2c.demo.table import DURATION, Key
+from otelc2c.demo.table import DURATION, NO_ROUTE, Key
 from otelc2c.scripts import demo
 from otelc2c.scripts.demo import Progress, differences
 
@@ -74,7 +74,7 @@ class Service:
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The page of a service that answered three requests for `/a`."""
     path = tmp_path / "page"
-    sent = load.Sent(Counter({Key("GET", "/a"): 3}), [])
+    sent = load.Sent(Counter({Key("GET", "/a"): 2}), Counter({Key("GET", "/a"): 1}), [])
     monkeypatch.setattr(demo, "Server", lambda port, metrics_port, environ: Service(path))
     monkeypatch.setattr(demo, "SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(demo.load, "send", lambda *arguments: sent)
@@ -88,7 +88,8 @@ def test_a_page_that_counts_right_is_a_success(page: Path, capsys: pytest.Captur
     printed = capsys.readouterr().out
     assert "otelc2c: a line of its own" in printed
     assert "another line" not in printed
-    assert "The page counts exactly the 400 requests" in printed
+    said = "The page counts exactly the 400 requests that were sent and the 1 that the service sent to itself"
+    assert said in printed
 
 
 def test_the_cache_is_a_part_of_the_load_where_there_is_one(
@@ -107,7 +108,7 @@ def test_a_page_that_counts_wrong_is_a_failure(page: Path, capsys: pytest.Captur
 def test_a_wrong_answer_is_a_failure(
     page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent = load.Sent(Counter({Key("GET", "/a"): 3}), ["GET /a: 500, not 200"])
+    sent = load.Sent(Counter({Key("GET", "/a"): 3}), Counter(), ["GET /a: 500, not 200"])
     monkeypatch.setattr(demo.load, "send", lambda *arguments: sent)
     assert demo.demo(["--once"], {}) == 1
     assert "GET /a: 500, not 200" in capsys.readouterr().err
@@ -143,12 +144,16 @@ def test_the_live_page_counts_every_request_of_the_load() -> None:
     )
     assert ran.returncode == 0, ran.stderr
     lines = {
-        line.rsplit(maxsplit=6)[0].strip(): line.split() for line in ran.stdout.splitlines() if " ms" in line
+        f"{words[0]} {words[1]}": words[2:]
+        for words in map(str.split, ran.stdout.replace(NO_ROUTE, "(none)").splitlines())
+        if words[5:6] == ["ms"]
     }
     expected: Counter[str] = Counter()
     for step in load.ROUND:
-        expected[f"{step.key.method} {step.key.route}"] += demo.ROUNDS * step.times
-    assert {name: int(words[len(name.split())]) for name, words in lines.items()} == expected
-    errors = {name for name, words in lines.items() if words[len(name.split()) + 1] != "0"}
-    assert errors == {"GET /fail", "GET /crash"}
-    assert "The page counts exactly the 400 requests that were sent" in ran.stdout
+        for key in filter(None, (step.key, step.causes)):
+            expected[f"{key.method} {key.route.replace(NO_ROUTE, '(none)')}"] += demo.ROUNDS * step.times
+    assert {name: int(words[0]) for name, words in lines.items()} == expected
+    assert {name for name, words in lines.items() if words[1] != "0"} == {"GET /fail", "GET /crash"}
+    assert lines["GET /supplier"][-4:-2] == ["1", "in"]
+    own = "The page counts exactly the 400 requests that were sent and the 30 that the service sent to itself"
+    assert own in ran.stdout

@@ -2,10 +2,10 @@
 <%block name="title">The shelf</%block>
 <h1>The shelf</h1>
 <table>
-<thead><tr><th>Tea</th><th>Place</th><th class="number">Price</th></tr></thead>
+<thead><tr><th>Tea</th><th>From</th><th class="number">Price</th></tr></thead>
 <tbody>
 % for tea in teas:
-<tr><td>${tea.name}</td><td>${tea.place}</td><td class="number">${f"{tea.cents / 100:.2f}"}</td></tr>
+<tr><td>${tea.name}</td><td>${tea.supplier.place}</td><td class="number">${f"{tea.cents / 100:.2f}"}</td></tr>
 % endfor
 </tbody>
 </table>
