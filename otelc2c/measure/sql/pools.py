@@ -206,6 +206,8 @@ def _return_conn(original: Callable[..., Any]) -> Callable[..., Any]:
         if measurer is None:
             return original(self, record)
         end_ns = perf_counter_ns()
+        # Before it is back, as somebody else may have it at once.
+        start_ns = record.__dict__.pop(_SINCE, None)
         try:
             return original(self, record)
         finally:
@@ -213,7 +215,6 @@ def _return_conn(original: Callable[..., Any]) -> Callable[..., Any]:
                 group = _group_of(self)
                 if group is not None:
                     cells = group.tell(measurer, self, -1)
-                    start_ns = record.__dict__.pop(_SINCE, None)
                     if start_ns is not None:
                         cells.use_time.record((end_ns - start_ns) * 1e-9)
             except Exception as error:
