@@ -33,13 +33,20 @@ _places: Final[Bounded[tuple[str | None, int | None, bool, str], Place]] = Bound
 
 
 class Visited:
-    """The servers that one operation turned to, in their order."""
+    """The servers that one operation turned to, in their order.
 
-    __slots__ = ("database", "servers")
+    False once the operation is over: what redis-py began meanwhile may keep its context for ever.
+    """
+
+    __slots__ = ("database", "runs", "servers")
 
     def __init__(self, database: str) -> None:
         self.database = database
+        self.runs = True
         self.servers: list[tuple[str, int]] = []
+
+    def __bool__(self) -> bool:
+        return self.runs
 
     def last(self) -> Place:
         """Where the answer came from: redirections and changes of the master are behind it."""
@@ -94,7 +101,7 @@ def enter(visited: Visited) -> Any:
 def note(address: Any, port: Any) -> None:
     """The operation that runs, if there is one, has turned to this server."""
     visited = current_context().get(INSIDE)
-    if visited is not None:
+    if visited:
         visited.servers.append((address, port))
 
 
@@ -148,7 +155,7 @@ def forgets(original: Callable[..., Any]) -> Callable[..., Any]:
             return await original(self, *args, **options)
         finally:
             visited = current_context().get(INSIDE)
-            if visited is not None:
+            if visited:
                 visited.servers.clear()
 
     return method

@@ -59,6 +59,7 @@ class Running:
     def end(self, error: BaseException | None) -> None:
         """It is over, with what was raised. Never raises."""
         end_ns = perf_counter_ns()
+        self._visited.runs = False
         try:
             deactivate(self._token)
             kind = None if error is None else error_type(error)

@@ -1,6 +1,7 @@
 """redis-py is measured: each call once, with its error, its server and its parent."""
 
 import asyncio
+import contextvars
 import functools
 import inspect
 import subprocess
@@ -13,7 +14,6 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otelc2c import guard
@@ -104,6 +104,23 @@ def test_what_a_pipeline_asks_for_itself_is_a_part_of_it(server: RedisServer) ->
     assert names(kit) == ["MULTI EVALSHA", "MULTI EVALSHA"]
 
 
+def test_what_began_during_an_operation_is_measured_when_that_is_over(server: RedisServer) -> None:
+    """A task or a thread keeps the context in which it was started."""
+    kept: list[contextvars.Context] = []
+
+    class Keeping(redis.client.Pipeline):
+        def load_scripts(self) -> None:
+            kept.append(contextvars.copy_context())
+            super().load_scripts()
+
+    with Kit() as kit, client_of(server) as client:
+        pipe = Keeping(client.connection_pool, client.response_callbacks, True, None)
+        client.register_script("return 1")(client=pipe)
+        pipe.execute()
+        kept[0].run(client.ping)
+    assert names(kit) == ["MULTI EVALSHA", "PING"]
+
+
 def test_locks_and_scripts_are_commands(server: RedisServer) -> None:
     with Kit() as kit, client_of(server) as client:
         client.script_load("return 1")
@@ -168,100 +185,6 @@ def test_nothing_is_recorded_where_it_is_suppressed(server: RedisServer) -> None
             application({}, lambda *_: None)
     assert kit.points(NAME) == {}
     assert kit.spans == []
-
-
-# -- spans -----------------------------------------------------------------------------------------
-
-
-def test_spans_hang_under_what_runs(server: RedisServer) -> None:
-    """Also those of a pipeline, whose servers are collected in the context; what they do is never current."""
-    currents = []
-
-    def application(environ: Any, start_response: Any) -> list[bytes]:
-        client.set("key", 1)
-        with trace.get_tracer("app", tracer_provider=kit.provider).start_as_current_span("part"):
-            client.get("key")
-            with client.pipeline() as pipe:
-                pipe.get("key").execute()
-            currents.append(trace.get_current_span().get_span_context().span_id)
-        start_response("200 OK", [])
-        return [b""]
-
-    with Kit() as kit, client_of(server) as client:
-        observe(Measured(application), make_environ({}))
-    part, root = kit.named("part"), kit.server()
-    assert currents == [int.from_bytes(part.id)]
-    assert {span.name: span.parent for span in kit.spans} == {
-        "SET": root.id,
-        "GET": part.id,
-        "MULTI GET": part.id,
-        "part": root.id,
-        root.name: b"",
-    }
-    assert root.attributes["otelc2c.redis.count"] == 3
-
-
-def test_tasks_of_different_requests_keep_their_parents(server: RedisServer) -> None:
-    tracer_of = trace.get_tracer
-
-    async def one(client: Any, number: int) -> None:
-        with tracer_of("app", tracer_provider=kit.provider).start_as_current_span(f"task {number}"):
-            await client.set(f"key-{number}", 1)
-            async with client.pipeline() as pipe:
-                await pipe.get(f"key-{number}").execute()
-
-    async def main() -> None:
-        async with redis.asyncio.Redis(port=server.port) as client:
-            await asyncio.gather(*(one(client, number) for number in range(20)))
-
-    with Kit() as kit:
-        asyncio.run(main())
-    parents = {span.id: span.name for span in kit.spans if span.name.startswith("task")}
-    children = Counter((parents[span.parent], span.name) for span in kit.spans if span.id not in parents)
-    assert children == Counter(
-        {(f"task {number}", name): 1 for number in range(20) for name in ("SET", "MULTI GET")}
-    )
-
-
-def test_a_span_lasts_as_long_as_the_call(server: RedisServer) -> None:
-    with Kit() as kit, client_of(server) as client:
-        client.blpop(["nothing"], timeout=0.05)
-    span = kit.span.wire
-    assert 0.05 <= (span.end_time_unix_nano - span.start_time_unix_nano) * 1e-9 < 5
-
-
-@pytest.mark.parametrize("lasting", [True, False])
-def test_the_server_is_told(server: RedisServer, lasting: bool) -> None:
-    url = f"redis://127.0.0.1:{server.port}/3"
-    with Kit() as kit, redis.Redis.from_url(url, single_connection_client=lasting) as client:
-        client.ping()
-    told = kit.span.attributes
-    assert (told["server.address"], told["server.port"], told["db.namespace"]) == (
-        "127.0.0.1",
-        server.port,
-        "3",
-    )
-    assert kit.points(NAME).keys() == {
-        frozenset(
-            {
-                ("db.system.name", "redis"),
-                ("db.operation.name", "PING"),
-                ("db.namespace", "3"),
-                ("server.address", "127.0.0.1"),
-                ("server.port", server.port),
-            }
-        )
-    }
-
-
-def test_a_socket_is_told(server: RedisServer) -> None:
-    path = server.say("CONFIG GET unixsocket").decode().split("\r\n")[4]
-    with Kit() as kit, redis.Redis(unix_socket_path=path) as client:
-        client.ping()
-        with client.pipeline() as pipe:
-            pipe.ping().execute()
-    assert [span.attributes["server.address"] for span in kit.spans] == [path, path]
-    assert [span.attributes["network.transport"] for span in kit.spans] == ["unix", "unix"]
 
 
 # -- the application's side ---------------------------------------------------------------------------
