@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_each_operation_is_counted_once_with_its_error(server: RedisServer) -> None:
+    """Success and failure by command (MT-06, MT-24)."""
     with Kit() as kit, client_of(server) as client:
         work(client, "key")
     assert operations(kit) == WORK
