@@ -63,6 +63,8 @@ def test_a_kill_is_told_for_one_more_look_and_then_forgotten(tmp_path: Path) -> 
     assert kills.took_one()
     kills.look()
     assert not kills.took_one()
+    path.write_text(events(3))
+    assert kills.took_one()
 
 
 @pytest.mark.parametrize("text", ["", "oom_kill x\n", "oom_kill\n", "\0\xff\n"])

@@ -159,6 +159,15 @@ def test_a_process_between_its_end_and_the_notice_of_it_keeps_what_was_read(mach
     assert cpu(watched, WORKER) == 1.0
 
 
+def test_what_cannot_be_read_any_more_does_not_fall(machine: Machine) -> None:
+    machine.process(1, switches=5)
+    watched = watching(machine)
+    told = {(WORKER, "voluntary"): 5, (WORKER, "involuntary"): 1}
+    assert values(watched, catalog.PROCESS_CONTEXT_SWITCHES) == told
+    (machine.root / "1" / "status").unlink()
+    assert values(watched, catalog.PROCESS_CONTEXT_SWITCHES) == told
+
+
 def test_another_process_of_the_same_number_is_not_taken_for_it(machine: Machine) -> None:
     machine.process(1, user=100)
     watched = watching(machine)
@@ -288,6 +297,21 @@ def test_a_successor_goes_on_where_the_relay_was_killed(machine: Machine) -> Non
     successor.from_dict(saved)
     assert cpu(successor, WORKER) == pytest.approx(1.5 + 3.0 + 0.1)
     assert values(successor, catalog.PROCESS_THREAD_COUNT) == {(WORKER,): 1}
+
+
+def test_a_successor_of_the_same_number_does_not_take_the_relay_before_it_for_itself(
+    machine: Machine,
+) -> None:
+    machine.process(os.getpid(), user=300)
+    machine.process(os.getppid())
+    machine.members = []
+    first = watching(machine, supervisor=os.getppid())
+    assert cpu(first, RELAY) == 3.0
+    machine.process(os.getpid(), user=10)
+    machine.members = []
+    successor = watching(machine, supervisor=os.getppid())
+    successor.from_dict(first.to_dict())
+    assert cpu(successor, RELAY) == pytest.approx(3.1)
 
 
 @pytest.mark.parametrize("saved", [None, [], {}, {"ended": {"x": [1]}, "known": {}}, {"ended": 1}])

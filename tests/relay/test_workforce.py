@@ -66,6 +66,7 @@ def test_busy_are_workers_that_answer_at_least_one_request(place: Place) -> None
     many.close()
     told = place.values()
     assert (told["workers.alive"], told["workers.busy"]) == (2, 1)
+    assert [worker.in_flight() for worker in place.pod.members()] == [0, 1, 1]
     assert idle.published
     assert one.published
     assert server.published
