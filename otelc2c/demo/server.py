@@ -13,11 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from otelc2c.demo.gunicorn_conf import READY, workers
 from otelc2c.demo.page import NoPage, scrape
 
 HOST: Final = "127.0.0.1"
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 60.0
 END_SECONDS: Final = 15.0
+NOT_HANDED_ON: Final = frozenset({"OTELC2C_POD", "GUNICORN_CMD_ARGS"})
+"""A pod is named by the process that makes it, and this one is new. What is said here of workers and threads
+is what `gunicorn_conf` sets."""
 
 
 class NotServed(RuntimeError):
@@ -47,8 +51,7 @@ def variables(environ: Mapping[str, str], metrics_port: int) -> dict[str, str]:
         "OTEL_EXPORTER_PROMETHEUS_PORT": str(metrics_port),
         "OTEL_SERVICE_NAME": environ.get("OTEL_SERVICE_NAME") or "tea-room",
     }
-    # A pod is named by the process that makes it; this one is new.
-    return {name: value for name, value in environ.items() if name != "OTELC2C_POD"} | own
+    return {name: value for name, value in environ.items() if name not in NOT_HANDED_ON} | own
 
 
 class Server:
@@ -103,25 +106,32 @@ class Server:
             )
 
     def _wait(self) -> None:
-        """Return when the application and its page answer. Raises NotServed.
-
-        The application gets a connection and no request: each request would be counted.
-        """
+        """Return when the application and its page answer. Raises NotServed."""
         deadline = time.monotonic() + START_SECONDS
         while True:
             if self._process is None or self._process.poll() is not None:
                 raise NotServed(f"gunicorn ended at start:\n{self._tail()}")
-            try:
-                socket.create_connection((HOST, self.port), 1).close()
-                scrape(self.metrics_url)
-            except (OSError, NoPage) as error:
-                if time.monotonic() > deadline:
-                    raise NotServed(
-                        f"{error}, {START_SECONDS:.0f} s after the start:\n{self._tail()}"
-                    ) from None
-                time.sleep(0.05)
-            else:
+            missing = self._missing()
+            if not missing:
                 return
+            if time.monotonic() > deadline:
+                raise NotServed(f"{missing}, {START_SECONDS:.0f} s after the start:\n{self._tail()}")
+            time.sleep(0.05)
+
+    def _missing(self) -> str:
+        """What is not there yet, in words; "" when nothing is missing.
+
+        The application gets a connection and no request: each request would be counted.
+        """
+        ready = self.printed().count(READY)
+        if ready < workers:
+            return f"{ready} of {workers} workers are ready"
+        try:
+            socket.create_connection((HOST, self.port), 1).close()
+            scrape(self.metrics_url)
+        except (OSError, NoPage) as error:
+            return str(error)
+        return ""
 
     def _end(self) -> None:
         """End the service, kindly at first. What it left behind in its session is ended too."""

@@ -129,12 +129,14 @@ def text(table: Sequence[Row]) -> str:
 
     Kinds of operations have a column each if any request had some.
     """
-    kinds = _kinds(table)
-    lines = [["route", "count", "errors", "p50", "p95", *(KINDS[kind] for kind in kinds)]]
+    lines = [["route", "count", "errors", "p50", "p95"]]
     for row in table:
-        line = [_name(row.key), str(row.requests), str(row.errors)]
-        line += [_milliseconds(row.p50), _milliseconds(row.p95)]
-        lines.append(line + [_done(row.operations.get(kind)) for kind in kinds])
+        counted = [_name(row.key), str(row.requests), str(row.errors)]
+        lines.append([*counted, _milliseconds(row.p50), _milliseconds(row.p95)])
+    for kind in _kinds(table):
+        column = [KINDS[kind], *_done([row.operations.get(kind) for row in table])]
+        for line, cell in zip(lines, column, strict=True):
+            line.append(cell)
     lines.append(["total", str(sum(row.requests for row in table)), str(sum(row.errors for row in table))])
     widths = [max(len(line[at]) for line in lines if at < len(line)) for at in range(len(lines[0]))]
     return "\n".join(
@@ -152,12 +154,12 @@ def remarks(table: Sequence[Row]) -> list[str]:
     if not kinds:
         return []
     titles = ", ".join(KINDS[kind] for kind in kinds)
-    said = [f"{titles}: operations of a request and their time together, as means."]
+    said = [f"{titles}: how many operations a request had, and the time of all of them, on average."]
     most = max(((row, kind) for row in table for kind in row.operations), key=_number)
     if _number(most) >= MANY:
         row, kind = most
         said.append(
-            f"{_name(row.key)} asks most: {_rounded(_number(most))} {KINDS[kind]} operations a request."
+            f"{_name(row.key)} stands out: {_rounded(_number(most))} {KINDS[kind]} operations a request."
         )
     return said
 
@@ -182,10 +184,11 @@ def _name(key: Key) -> str:
     return f"{key.method} {key.route}"
 
 
-def _done(operations: Operations | None) -> str:
-    if operations is None:
-        return ""
-    return f"{_rounded(operations.number)} in {_milliseconds(operations.seconds)}"
+def _done(column: Sequence[Operations | None]) -> list[str]:
+    """The cells of one kind, in which numbers stand below numbers and times below times."""
+    cells = [(_rounded(one.number), _milliseconds(one.seconds)) if one else ("", "") for one in column]
+    number, time = (max(len(cell[part]) for cell in cells) for part in (0, 1))
+    return [f"{cell[0]:>{number}} in {cell[1]:>{time}}" if cell[0] else "" for cell in cells]
 
 
 def _rounded(number: float) -> str:

@@ -17,7 +17,7 @@ from otelc2c.demo.goods import SHELF, Tea
 
 SLOWEST_MS: Final = 2_000
 MOST_LINES: Final = 200
-SUPPLIER_SECONDS: Final = 2.0
+SUPPLIER_SECONDS: Final = 5.0
 """Longest time for the supplier's answer to begin, and for each pause in it."""
 
 tracer = trace.get_tracer("demo")

@@ -87,9 +87,12 @@ def once(server: Server, steps: Sequence[load.Step]) -> int:
 
 
 def show(samples: Sequence[Sample]) -> None:
-    """Print the table of a page, between empty lines."""
+    """Print the table of a page and what is to be said of it, between empty lines."""
     rows = table.rows(samples)
-    print("", table.text(rows), "", *table.remarks(rows), sep="\n")
+    print("", table.text(rows), "", sep="\n")
+    remarks = table.remarks(rows)
+    if remarks:
+        print(*remarks, "", sep="\n")
 
 
 def loop(server: Server, kinds: Sequence[load.Step]) -> int:

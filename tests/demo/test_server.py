@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from otelc2c.demo import server
 from otelc2c.demo.database import SHOWN, engine_at, oldest
+from otelc2c.demo.gunicorn_conf import READY
 from otelc2c.demo.server import NotServed, Server, free_port, program, variables
 
 
@@ -21,7 +22,13 @@ def test_a_port_that_is_taken_is_replaced() -> None:
 
 
 def test_the_service_gets_the_environment_of_the_caller_and_a_page() -> None:
-    given = variables({"PATH": "/bin", "OTEL_TRACES_EXPORTER": "otlp", "OTELC2C_POD": "/old"}, 9999)
+    environ = {
+        "PATH": "/bin",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTELC2C_POD": "/old",
+        "GUNICORN_CMD_ARGS": "--workers 1",
+    }
+    given = variables(environ, 9999)
     assert given == {
         "PATH": "/bin",
         "OTEL_TRACES_EXPORTER": "otlp",
@@ -83,13 +90,26 @@ def test_a_service_that_ends_at_start_is_told_with_what_it_printed(programs: Pat
     assert not one.log.parent.exists()
 
 
+def test_a_service_is_there_when_all_its_workers_are(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that are sent earlier wait for a worker that is still loading the application."""
+    monkeypatch.setattr(server, "START_SECONDS", 0.5)
+    (programs / "service").write_text(f"echo {READY}; echo {READY}; exec sleep 60\n")
+    with (
+        pytest.raises(NotServed, match="2 of 3 workers are ready"),
+        Server(free_port(), free_port(), {"PATH": os.environ["PATH"]}),
+    ):
+        pass
+
+
 def test_a_service_without_page_is_given_up_and_ended(
     programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "START_SECONDS", 0.2)
-    (programs / "service").write_text(f"echo $$ > {programs}/pid; exec sleep 60\n")
+    (programs / "service").write_text(
+        f"for n in 1 2 3; do echo {READY}; done; echo $$ > {programs}/pid; exec sleep 60\n"
+    )
     with (
-        pytest.raises(NotServed, match="0 s after the start"),
+        pytest.raises(NotServed, match="refused, 0 s after the start"),
         Server(free_port(), free_port(), {"PATH": os.environ["PATH"]}),
     ):
         pass

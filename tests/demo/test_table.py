@@ -124,7 +124,7 @@ def test_a_histogram_that_nothing_was_counted_in_is_no_operation() -> None:
 def test_each_kind_that_was_used_is_a_column_of_the_table() -> None:
     assert text(rows(routes_that_ask())) == (
         "route        count  errors      p50      p95            SQL          outgoing\n"
-        "GET /joined      2       0  50.0 ms  95.0 ms    1 in 0.4 ms  1.5 in 1250.0 ms\n"
+        "GET /joined      2       0  50.0 ms  95.0 ms   1 in  0.4 ms  1.5 in 1250.0 ms\n"
         "GET /late        2       0  50.0 ms  95.0 ms  33 in 14.5 ms\n"
         "GET /no          2       0  50.0 ms  95.0 ms\n"
         "total            6       0"
@@ -133,14 +133,14 @@ def test_each_kind_that_was_used_is_a_column_of_the_table() -> None:
 
 def test_the_route_that_asks_for_everything_one_by_one_is_named() -> None:
     assert remarks(rows(routes_that_ask())) == [
-        "SQL, outgoing: operations of a request and their time together, as means.",
-        "GET /late asks most: 33 SQL operations a request.",
+        "SQL, outgoing: how many operations a request had, and the time of all of them, on average.",
+        "GET /late stands out: 33 SQL operations a request.",
     ]
 
 
 def test_few_operations_need_no_remark_and_none_need_no_explanation() -> None:
     page = series("/a", 200, [("+Inf", 1)]) + done("/a", "redis", 1, 9, 0.1)
     assert remarks(rows(list(read(page)))) == [
-        "Redis: operations of a request and their time together, as means."
+        "Redis: how many operations a request had, and the time of all of them, on average."
     ]
     assert remarks(rows(samples())) == []

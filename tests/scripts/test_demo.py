@@ -155,5 +155,9 @@ def test_the_live_page_counts_every_request_of_the_load() -> None:
     assert {name: int(words[0]) for name, words in lines.items()} == expected
     assert {name for name, words in lines.items() if words[1] != "0"} == {"GET /fail", "GET /crash"}
     assert lines["GET /supplier"][-4:-2] == ["1", "in"]
+    assert lines["GET /orders/late"][-4:-2] == ["33", "in"]
+    assert lines["GET /orders/joined"][-4:-2] == ["1", "in"]
+    assert lines["POST /orders"][-4:-2] == ["2", "in"], "INSERT and COMMIT"
+    assert len(lines["GET /shelf"]) == 6
     own = "The page counts exactly the 400 requests that were sent and the 30 that the service sent to itself"
     assert own in ran.stdout
