@@ -114,8 +114,8 @@ class MeasureOptions:
         "OTELC2C_LEAF_SPAN_MIN_DURATION",
         syntax=parsers.milliseconds(),
         default=0.0,
-        says="Statements, commands and outgoing calls that take less have no span, unless they fail; "
-        "numbers count them all the same.",
+        says="Statements and commands that take less have no span, unless they fail; numbers count them all "
+        "the same. Outgoing calls keep theirs, because the other side has been told of it.",
     )
     """Seconds."""
     most_leaves: int = option(

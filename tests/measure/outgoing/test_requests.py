@@ -210,6 +210,14 @@ def test_calls_above_the_limit_have_numbers_and_the_context_of_their_request(
         assert server.attributes["otelc2c.leaf_spans.left_out"] == 2
 
 
+def test_a_short_call_keeps_its_span(session: requests.Session, peer: Peer) -> None:
+    """The other side has been told of it, and is below it."""
+    with Kit({"OTELC2C_LEAF_SPAN_MIN_DURATION": "60000"}) as kit:
+        inside(kit, lambda: session.get(f"{peer.url}/a"))
+        (call,) = calls_of(kit)
+        assert sent_by(peer.received[0].headers) == call.id.hex()
+
+
 # -- failures ---------------------------------------------------------------------------------
 
 
