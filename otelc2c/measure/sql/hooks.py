@@ -13,6 +13,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 from otelc2c.guard import swallowed
+from otelc2c.measure.http import Bounded
 from otelc2c.measure.measurer import Measurer, installed
 from otelc2c.measure.sql.comments import with_trace
 from otelc2c.measure.sql.engines import (
@@ -26,6 +27,7 @@ from otelc2c.measure.sql.engines import (
 from otelc2c.measure.sql.names import Facts
 from otelc2c.measure.sql.statements import Statement, Statements
 from otelc2c.record import wire
+from otelc2c.record.own import Records
 
 KEPT: Final = "_otelc2c_hooks"
 """Under which name a dialect keeps its `Hooks`."""
@@ -54,9 +56,9 @@ class Hooks:
         self._dialect = engine.dialect
         self._facts: Facts | None = None
         self._name = ""
-        self.pools: Any = None
-        """The group of its pools, which `pools` knows."""
         self._below = False
+        self._rows_of: Measurer | None = None
+        self._rows: Bounded[Statement, Records]
         self._statements = Statements(syntax_of(self._dialect))
         self._in_transaction = transaction_test(self._dialect)
         self._originals: dict[str, Any] = {name: getattr(self._dialect, name) for name in _METHODS}
@@ -233,17 +235,9 @@ class Hooks:
             if size > 1:
                 extra = _BATCH_SIZE.integer(size) if new else b""
             elif statement.operation in _GIVES_ROWS and (rows := cursor.rowcount) >= 0:
-                measurer.rows.cell(
-                    (
-                        facts.system,
-                        statement.operation,
-                        statement.summary,
-                        facts.namespace,
-                        facts.address,
-                        facts.port,
-                        facts.engine,
-                    )
-                ).record(rows)
+                if self._rows_of is not measurer:
+                    self._count_rows(measurer)
+                self._rows[statement].record(rows)
                 extra = _ROWS.integer(rows) if new else b""
             key = (facts, statement, size > 1, None, None)
             if span is None:
@@ -252,6 +246,17 @@ class Hooks:
                 measurer.sql.end(span, key, start_ns, end_ns, extra)
         except Exception as error:
             swallowed(_WHERE, error)
+
+    def _count_rows(self, measurer: Measurer) -> None:
+        """The histogram's cells by statement, for the rows that each returns."""
+        facts = self.facts()
+        where = (facts.namespace, facts.address, facts.port, facts.engine)
+
+        def cell(statement: Statement) -> Records:
+            return measurer.rows.cell((facts.system, statement.operation, statement.summary, *where))
+
+        self._rows = Bounded(cell)
+        self._rows_of = measurer
 
     def _failed(
         self,

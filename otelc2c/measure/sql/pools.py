@@ -14,50 +14,78 @@ from otelc2c.measure.measurer import Measurer, installed
 from otelc2c.measure.patches import Patches
 from otelc2c.measure.sql.hooks import KEPT
 from otelc2c.measure.sql.pool_metrics import PoolCells
-from otelc2c.record.own import Adds
 
 _WHERE: Final = "measure.sql.pools"
 _SEEN: Final = "_otelc2c_pool"
+"""Under which name a pool keeps its `Counted`."""
 _SINCE: Final = "_otelc2c_since"
+"""Under which name a pool's record of a connection keeps since when it is used."""
 
 
-class Level:
-    """A number that is known in full each time, on a cell that takes differences."""
+class Counted:
+    """How the connections of one pool are counted."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("_borrowed", "_length", "group", "pool")
 
-    def __init__(self) -> None:
-        self._last = 0
+    def __init__(self, group: "Group", pool: Any) -> None:
+        self.group: Final = group
+        self.pool: Final = weakref.ref(pool)
+        self._borrowed = 0
+        self._length: Callable[[], int] | None = None
+        if hasattr(pool, "checkedout"):
+            # The length of the queue as it is, without the lock around it.
+            queue = getattr(pool._pool, "queue", None)
+            self._length = pool._pool.qsize if queue is None else queue.__len__
 
-    def set(self, cell: Adds, value: int) -> None:
-        """Have `cell` say `value`."""
-        # No call stands between reading and writing, so that threads agree on the differences.
-        difference = value - self._last
-        self._last = value
-        if difference:
-            cell.add(difference)
+    def connections(self, pool: Any, borrowed: int) -> tuple[int, int]:
+        """How many are idle and used. `borrowed`: what has just changed, for pools that do not count."""
+        length = self._length
+        if length is not None:
+            idle = length()
+            return idle, pool._pool.maxsize - idle + pool._overflow
+        now = self._borrowed = max(0, self._borrowed + borrowed)
+        known = getattr(pool, "_all_conns", None)
+        if known is not None:
+            return max(0, len(known) - now), min(now, len(known))
+        if hasattr(type(pool), "connection"):
+            # A pool of a single connection lends it to several, and gets it back from the first.
+            self._borrowed = min(now, 1)
+            return int("connection" in pool.__dict__ and not now), self._borrowed
+        return 0, now
+
+    def bounds(self, pool: Any) -> tuple[int, int]:
+        """How many are kept, and how many there may be in all; 0 where there is no bound."""
+        if self._length is None:
+            return 0, 0
+        size, overflow = pool.size(), pool._max_overflow
+        return size, size + overflow if overflow >= 0 and size else 0
 
 
 class Group:
-    """The pools of one name: mostly one, and for a time two when an engine gets a new one."""
+    """The pools of one name: mostly one, and for a time two when an engine gets a new one.
+
+    What is known of them is told as a difference to what was told before. No call stands between reading and
+    writing that, so that threads agree.
+    """
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
-        self.pools: weakref.WeakSet[Any] = weakref.WeakSet()
-        self.pending = 0
-        self._borrowed: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._pools: list[Counted] = []
+        self._pending = 0
+        self._measurer: Measurer | None = None
         self._begin()
 
     def _begin(self) -> None:
-        self._measurer: Measurer | None = None
+        """Nothing has been told yet: in a new process, or with a new measurer."""
         self._forks = installed.forks
-        self._idle, self._used, self._most, self._most_idle, self._pending = (Level() for _ in range(5))
+        self._idle = self._used = self._told_pending = self._most = self._most_idle = 0
+        self._bounds_due = True
 
     def cells(self, measurer: Measurer) -> PoolCells:
-        """Where the numbers go. In a new process, or with a new measurer, nothing has been told yet."""
+        """Where the numbers go."""
         if self._measurer is not measurer or self._forks != installed.forks:
             if self._forks != installed.forks:
-                self.pending = 0
+                self._pending = 0
             self._begin()
             self._measurer = measurer
         return measurer.pools[self.name]
@@ -65,73 +93,95 @@ class Group:
     def waits(self, measurer: Measurer, change: int) -> None:
         """One more, or one less, waits for a connection."""
         cells = self.cells(measurer)
-        self.pending += change
-        self._pending.set(cells.pending, self.pending)
+        self._pending += change
+        now = self._pending
+        difference = now - self._told_pending
+        self._told_pending = now
+        cells.pending.add(difference)
 
-    def tell(self, measurer: Measurer, pool: Any, borrowed: int = 0) -> PoolCells:
-        """Say what the pools hold now. `borrowed`: what has just changed, for pools that do not count."""
+    def add(self, pool: Any) -> Counted:
+        """A pool that has not been seen yet."""
+        counted = Counted(self, pool)
+        self._pools = [*self._pools, counted]
+        self._bounds_due = True
+        pool.__dict__[_SEEN] = counted
+        return counted
+
+    def tell(self, measurer: Measurer, counted: Counted, pool: Any, borrowed: int = 0) -> PoolCells:
+        """Say what the pools hold now. `borrowed`: what has just changed in this one."""
         cells = self.cells(measurer)
-        if _SEEN not in pool.__dict__:
-            pool.__dict__[_SEEN] = True
-            self.pools.add(pool)
-        if not hasattr(pool, "checkedout"):
-            now = max(0, self._borrowed.get(pool, 0) + borrowed)
-            # A pool of a single connection lends it to several, and gets it back from the first.
-            self._borrowed[pool] = min(now, 1) if hasattr(type(pool), "connection") else now
-        idle = used = most = most_idle = 0
-        for each in list(self.pools):
-            in_it, out_of_it = self._connections(each)
-            used += out_of_it
-            if not _is_current(each):
-                continue
-            idle += in_it
-            size, overflow = _bounds(each)
-            most_idle += size
-            most += size + overflow if overflow >= 0 and size else 0
-        self._idle.set(cells.idle, idle)
-        self._used.set(cells.used, used)
-        if most_idle:
-            self._most_idle.set(cells.most_idle, most_idle)
-        if most:
-            self._most.set(cells.most, most)
+        idle, used = counted.connections(pool, borrowed)
+        if len(self._pools) > 1:
+            idle, used = self._all(counted, idle, used)
+        difference = idle - self._idle
+        self._idle = idle
+        if difference:
+            cells.idle.add(difference)
+        difference = used - self._used
+        self._used = used
+        if difference:
+            cells.used.add(difference)
+        if self._bounds_due:
+            self._tell_bounds(cells)
         return cells
 
-    def _connections(self, pool: Any) -> tuple[int, int]:
-        """How many are idle and used."""
-        if hasattr(pool, "checkedout"):
-            return pool.checkedin(), max(0, pool.checkedout())
-        borrowed = self._borrowed.get(pool, 0)
-        known = getattr(pool, "_all_conns", None)
-        if known is not None:
-            return max(0, len(known) - borrowed), min(borrowed, len(known))
-        return (int(not borrowed), min(borrowed, 1)) if "connection" in pool.__dict__ else (0, borrowed)
+    def _all(self, counted: Counted, idle: int, used: int) -> tuple[int, int]:
+        """The same with the other pools. Those are forgotten that have nothing and give nothing any more."""
+        left = []
+        if not _is_current(counted.pool()):
+            idle = 0
+        for other in self._pools:
+            pool = other.pool()
+            if pool is None:
+                continue
+            current = _is_current(pool)
+            if other is not counted:
+                in_it, out_of_it = other.connections(pool, 0)
+                used += out_of_it
+                idle += in_it if current else 0
+                if not current and out_of_it <= 0:
+                    continue
+            left.append(other)
+        if len(left) != len(self._pools):
+            self._pools = left
+            self._bounds_due = True
+        return idle, used
+
+    def _tell_bounds(self, cells: PoolCells) -> None:
+        self._bounds_due = False
+        most_idle = most = 0
+        for counted in self._pools:
+            pool = counted.pool()
+            if pool is not None and _is_current(pool):
+                size, all_of_them = counted.bounds(pool)
+                most_idle += size
+                most += all_of_them
+        if most_idle != self._most_idle:
+            cells.most_idle.add(most_idle - self._most_idle)
+            self._most_idle = most_idle
+        if most != self._most:
+            cells.most.add(most - self._most)
+            self._most = most
 
 
 def _is_current(pool: Any) -> bool:
     """Whether its engine has not replaced it: such a pool takes connections back, and gives none."""
-    hooks = pool._dialect.__dict__.get(KEPT)
+    hooks = None if pool is None else pool._dialect.__dict__.get(KEPT)
     engine = None if hooks is None else hooks.engine()
     return engine is not None and engine.pool is pool
-
-
-def _bounds(pool: Any) -> tuple[int, int]:
-    """Connections that are kept, and how many there may be beyond; -1: any number."""
-    return (pool.size(), pool._max_overflow) if hasattr(pool, "checkedout") else (0, -1)
 
 
 _groups: Final[dict[str, Group]] = {}
 
 
-def _group_of(pool: Any) -> Group | None:
-    """The pools of the same engine's name; None where we do not know the engine."""
+def _counted(pool: Any) -> Counted | None:
+    """What we know of a pool; None where we do not know its engine."""
     hooks = pool._dialect.__dict__.get(KEPT)
     if hooks is None:
         return None
-    group: Group | None = hooks.pools
-    if group is None:
-        name = hooks.name()
-        group = hooks.pools = _groups.get(name) or _groups.setdefault(name, Group(name))
-    return group
+    name = hooks.name()
+    group = _groups.get(name) or _groups.setdefault(name, Group(name))
+    return group.add(pool)
 
 
 def _would_wait(pool: Any) -> bool:
@@ -150,22 +200,22 @@ def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
         if measurer is None:
             return original(self)
         start_ns = perf_counter_ns()
-        group, waits = None, False
+        counted, waits = None, False
         try:
-            group = _group_of(self)
-            waits = group is not None and _would_wait(self)
-            if group is not None and waits:
-                group.waits(measurer, 1)
+            counted = self.__dict__.get(_SEEN) or _counted(self)
+            if counted is not None and _would_wait(self):
+                counted.group.waits(measurer, 1)
+                waits = True
         except Exception as error:
             swallowed(_WHERE, error)
-        if group is None:
+        if counted is None:
             return original(self)
         try:
             fairy = original(self)
         except BaseException as error:
-            _taken(measurer, group, self, None, start_ns, error, waits)
+            _taken(measurer, counted, self, None, start_ns, error, waits)
             raise
-        _taken(measurer, group, self, fairy, start_ns, None, waits)
+        _taken(measurer, counted, self, fairy, start_ns, None, waits)
         return fairy
 
     return connect
@@ -173,7 +223,7 @@ def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _taken(
     measurer: Measurer,
-    group: Group,
+    counted: Counted,
     pool: Any,
     fairy: Any,
     start_ns: int,
@@ -183,10 +233,10 @@ def _taken(
     end_ns = perf_counter_ns()
     try:
         if waited:
-            group.waits(measurer, -1)
+            counted.group.waits(measurer, -1)
         # One that the thread has already is given again.
         new = fairy is not None and fairy._counter == 1
-        cells = group.tell(measurer, pool, int(new))
+        cells = counted.group.tell(measurer, counted, pool, int(new))
         if new:
             cells.wait_time.record((end_ns - start_ns) * 1e-9)
             record = fairy._connection_record
@@ -212,9 +262,9 @@ def _return_conn(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, record)
         finally:
             try:
-                group = _group_of(self)
-                if group is not None:
-                    cells = group.tell(measurer, self, -1)
+                counted = self.__dict__.get(_SEEN) or _counted(self)
+                if counted is not None:
+                    cells = counted.group.tell(measurer, counted, self, -1)
                     if start_ns is not None:
                         cells.use_time.record((end_ns - start_ns) * 1e-9)
             except Exception as error:
@@ -234,9 +284,10 @@ def _made(original: Callable[..., Any]) -> Callable[..., Any]:
         result = original(self)
         end_ns = perf_counter_ns()
         try:
-            group = _group_of(self._ConnectionRecord__pool)
-            if group is not None:
-                group.cells(measurer).create_time.record((end_ns - start_ns) * 1e-9)
+            pool = self._ConnectionRecord__pool
+            counted = pool.__dict__.get(_SEEN) or _counted(pool)
+            if counted is not None:
+                counted.group.cells(measurer).create_time.record((end_ns - start_ns) * 1e-9)
         except Exception as error:
             swallowed(_WHERE, error)
         return result
@@ -253,9 +304,9 @@ def _dispose(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self)
         finally:
             try:
-                group = _group_of(self)
-                if measurer is not None and group is not None:
-                    group.tell(measurer, self)
+                counted = self.__dict__.get(_SEEN)
+                if measurer is not None and counted is not None:
+                    counted.group.tell(measurer, counted, self)
             except Exception as error:
                 swallowed(_WHERE, error)
 

@@ -273,13 +273,15 @@ def broken(*_arguments: Any) -> Any:
     raise RuntimeError("ours")
 
 
-@pytest.mark.parametrize("name", ["_group_of", "_would_wait", "Group.tell", "Group.cells"])
+@pytest.mark.parametrize(
+    "name", ["_counted", "_would_wait", "Group.tell", "Group.cells", "Counted.connections"]
+)
 def test_a_failure_of_ours_does_not_reach_the_application(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     guard.strict(False)
     owner, _, attribute = name.rpartition(".")
-    target: Any = pools.Group if owner else pools
+    target: Any = getattr(pools, owner) if owner else pools
     monkeypatch.setattr(target, attribute, broken)
     engine = queue(tmp_path)
     with Kit():
