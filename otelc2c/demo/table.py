@@ -192,8 +192,8 @@ def _done(column: Sequence[Operations | None]) -> list[str]:
 
 
 def _rounded(number: float) -> str:
-    """A mean: whole where it is whole, else with one decimal."""
-    return f"{number:.0f}" if number == int(number) else f"{number:.1f}"
+    """A mean with one decimal, which is left out where it is zero."""
+    return f"{number:.1f}".removesuffix(".0")
 
 
 def _milliseconds(seconds: float) -> str:

@@ -131,6 +131,11 @@ def test_each_kind_that_was_used_is_a_column_of_the_table() -> None:
     )
 
 
+def test_a_mean_that_is_nearly_whole_is_shown_as_whole() -> None:
+    page = series("/a", 200, [("+Inf", 60)]) + done("/a", "redis", 60, 121, 0.06)
+    assert text(rows(list(read(page)))).splitlines()[1].endswith("  2 in 1.0 ms")
+
+
 def test_the_route_that_asks_for_everything_one_by_one_is_named() -> None:
     assert remarks(rows(routes_that_ask())) == [
         "SQL, outgoing: how many operations a request had, and the time of all of them, on average.",

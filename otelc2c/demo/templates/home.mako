@@ -10,9 +10,9 @@ the <a href="${metrics_url}">numbers of all its workers</a>.</p>
 <li><a href="${request.route_path('stream')}"><b>Stream</b> a body sent line by line</a></li>
 <li><a href="${request.route_path('prices')}"><b>Prices</b> what can be ordered</a></li>
 <li><a href="${request.route_path('orders_joined')}"><b>Orders</b> a page with one query</a></li>
-<li class="bad"><a href="${request.route_path('orders_late')}"><b>Orders, late</b> a query for each line</a></li>
 <li><a href="${request.route_path('supplier')}"><b>Supplier</b> a call over HTTP, to this service</a></li>
 <li><a href="${request.route_path('cache')}"><b>Cache</b> visits, counted in Redis</a></li>
+<li class="bad"><a href="${request.route_path('orders_late')}"><b>Orders, late</b> a query for each line</a></li>
 <li class="bad"><a href="${request.route_path('fail')}"><b>Fail</b> an exception that is answered, 503</a></li>
 <li class="bad"><a href="${request.route_path('crash')}"><b>Crash</b> an exception that is not, 500</a></li>
 </ul>
