@@ -6,8 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from otelc2c.guard import guard
+from otelc2c.relay.threads import beside
 
 LONGEST = 60.0
 """Seconds that anybody may ask to wait at most."""
@@ -36,7 +38,7 @@ class Control:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+            beside(partial(self._answer, connection), "otelc2c-answer")
 
     def _answer(self, connection: socket.socket) -> None:
         with guard("relay.control"), connection:

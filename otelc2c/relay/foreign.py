@@ -17,6 +17,7 @@ from otelc2c.relay.http import Rejected, Retry
 from otelc2c.relay.metric_push import Numbers
 from otelc2c.relay.otlp import Delivered, Outcome, Spans
 from otelc2c.relay.state import Component
+from otelc2c.relay.threads import beside
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
@@ -119,10 +120,7 @@ class _Isolated:
         now = time.monotonic()
         limit = EXPORT_LIMIT if deadline is None else min(EXPORT_LIMIT, deadline - now)
         answers: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._running = threading.Thread(
-            target=lambda: answers.put(_outcome(function)), name="otelc2c-foreign", daemon=True
-        )
-        self._running.start()
+        self._running = beside(lambda: answers.put(_outcome(function)), "otelc2c-foreign")
         try:
             outcome = answers.get(timeout=max(0.0, limit))
         except queue.Empty:

@@ -4,7 +4,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from otelc2c import catalog, guard
 from otelc2c.record import wire
@@ -17,6 +18,7 @@ from otelc2c.relay.pod import Pod
 from otelc2c.relay.processes import Processes
 from otelc2c.relay.pump import SpanPump
 from otelc2c.relay.state import Component, State
+from otelc2c.relay.threads import beside
 from otelc2c.relay.workforce import Workforce
 from otelc2c.settings import Settings
 
@@ -166,15 +168,15 @@ class Relay:
         """Send everything that is written now. Whether all of it arrived before `deadline`."""
         self.pod.look()
         results: list[bool] = []
+
+        def send(flush: Callable[[float], bool]) -> None:
+            results.append(flush(deadline))
+
         flushes = [self.pump.flush, *(push.push for push in self.pushes)]
-        workers = [
-            threading.Thread(target=lambda flush=flush: results.append(flush(deadline)), daemon=True)
-            for flush in flushes
-        ]
+        workers = [beside(partial(send, flush), "otelc2c-flush") for flush in flushes]
         for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
+            if worker is not None:
+                worker.join(max(0.0, deadline - time.monotonic()))
         return len(results) == len(workers) and all(results)
 
     def _end(self) -> None:

@@ -7,7 +7,10 @@ import queue
 import socket
 import threading
 import time
+from functools import partial
 from typing import Any, TypeAlias
+
+from otelc2c.relay.threads import beside
 
 
 def remaining(limit: float) -> float:
@@ -37,8 +40,7 @@ class Resolver:
             self._asking.join(remaining(limit))
             remaining(limit)
         answers: queue.SimpleQueue[list[Address] | OSError] = queue.SimpleQueue()
-        self._asking = threading.Thread(target=_resolve, args=(host, port, answers), daemon=True)
-        self._asking.start()
+        self._asking = beside(partial(_resolve, host, port, answers), "otelc2c-resolver")
         try:
             answer = answers.get(timeout=remaining(limit))
         except queue.Empty:
