@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -219,19 +218,18 @@ def test_nothing_is_told_of_processes_if_not_asked(tmp_path: Path, page_port: in
 
 
 def test_the_collector_is_counted_in_workers(tmp_path: Path, page_port: int) -> None:
-    with gunicorn(tmp_path, telemetry(page_port), workers=1) as server:
-        server.wait_workers(1)
-        until(lambda: level(server, "workers_alive") == 1, 10, "it is seen")
-        before = server.page.total("cpython_gc_collections_total", cpython_gc_generation="0")
-        threads = [threading.Thread(target=get, args=(server.port, "/hello/x")) for _ in range(100)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    application = "tests.process.hungry:application"
+    with gunicorn(tmp_path, telemetry(page_port), workers=2, application=application) as server:
+        server.wait_workers(2)
+        until(lambda: level(server, "workers_alive") == 2, 10, "both are seen")
+        before = server.page.total("cpython_gc_collections_total", cpython_gc_generation="2")
+        for _ in range(20):
+            assert get(server.port, "/collect") == 200
         samples = server.page.samples()
-        counted = partial(total_of, samples, cpython_gc_generation="0")
-        assert counted("cpython_gc_collections_total") > before
+        counted = partial(total_of, samples, cpython_gc_generation="2")
+        assert before + 20 <= counted("cpython_gc_collections_total") < before + 25
         assert counted("otelc2c_gc_pause_seconds_count") == counted("cpython_gc_collections_total")
+        assert counted("otelc2c_gc_pause_seconds_sum") > 20 * 0.0001
 
 
 @pytest.fixture(params=[min(RELEASES), max(RELEASES)])
