@@ -25,33 +25,40 @@ _SINCE: Final = "_otelc2c_since"
 class Counted:
     """How the connections of one pool are counted."""
 
-    __slots__ = ("_borrowed", "_length", "group", "pool")
+    __slots__ = ("_borrowed", "_length", "_single", "_size", "group", "pool")
 
     def __init__(self, group: "Group", pool: Any) -> None:
         self.group: Final = group
         self.pool: Final = weakref.ref(pool)
         self._borrowed = 0
         self._length: Callable[[], int] | None = None
+        self._size = 0
+        self._single = hasattr(type(pool), "connection")
         if hasattr(pool, "checkedout"):
             # The length of the queue as it is, without the lock around it.
             queue = getattr(pool._pool, "queue", None)
             self._length = pool._pool.qsize if queue is None else queue.__len__
+            self._size = pool._pool.maxsize
 
     def connections(self, pool: Any, borrowed: int) -> tuple[int, int]:
         """How many are idle and used. `borrowed`: what has just changed, for pools that do not count."""
-        length = self._length
-        if length is not None:
-            idle = length()
-            return idle, pool._pool.maxsize - idle + pool._overflow
+        if self._length is not None:
+            idle = self._length()
+            return idle, self._size - idle + pool._overflow
         now = self._borrowed = max(0, self._borrowed + borrowed)
+        if self._single:
+            # It lends its connection to several, and gets it back from the first.
+            if now > 1:
+                now = self._borrowed = 1
+            return int("connection" in pool.__dict__ and not now), now
         known = getattr(pool, "_all_conns", None)
-        if known is not None:
-            return max(0, len(known) - now), min(now, len(known))
-        if hasattr(type(pool), "connection"):
-            # A pool of a single connection lends it to several, and gets it back from the first.
-            self._borrowed = min(now, 1)
-            return int("connection" in pool.__dict__ and not now), self._borrowed
-        return 0, now
+        return (0, now) if known is None else (max(0, len(known) - now), min(now, len(known)))
+
+    def would_wait(self, pool: Any) -> bool:
+        """Whether all connections are used that there may be."""
+        if self._length is None or pool._overflow < pool._max_overflow:
+            return False
+        return pool._max_overflow > -1 and not self._length()
 
     def bounds(self, pool: Any) -> tuple[int, int]:
         """How many are kept, and how many there may be in all; 0 where there is no bound."""
@@ -184,11 +191,6 @@ def _counted(pool: Any) -> Counted | None:
     return group.add(pool)
 
 
-def _would_wait(pool: Any) -> bool:
-    most = getattr(pool, "_max_overflow", -1)
-    return most > -1 and pool._overflow >= most and not pool.checkedin()
-
-
 # -- hooks ------------------------------------------------------------------------------------------
 
 
@@ -203,7 +205,7 @@ def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
         counted, waits = None, False
         try:
             counted = self.__dict__.get(_SEEN) or _counted(self)
-            if counted is not None and _would_wait(self):
+            if counted is not None and counted.would_wait(self):
                 counted.group.waits(measurer, 1)
                 waits = True
         except Exception as error:

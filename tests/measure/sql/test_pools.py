@@ -274,7 +274,7 @@ def broken(*_arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", ["_counted", "_would_wait", "Group.tell", "Group.cells", "Counted.connections"]
+    "name", ["_counted", "Counted.would_wait", "Group.tell", "Group.cells", "Counted.connections"]
 )
 def test_a_failure_of_ours_does_not_reach_the_application(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
