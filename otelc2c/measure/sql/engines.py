@@ -16,6 +16,10 @@ NAME: Final = "c2c_name"
 """The attribute under which c2cwsgiutils keeps an engine's name."""
 _MOST_NAME: Final = 255
 _POSTGRESQL: Final = "postgresql"
+_SQLSTATE: Final = 5
+_MYSQL: Final = frozenset({"MySQLdb", "aiomysql", "asyncmy", "mariadb", "mysql", "pymysql"})
+"""Packages whose exceptions begin with the server's number."""
+_MOST_NUMBER: Final = 65_535
 
 
 # -- the engine -----------------------------------------------------------------------------------
@@ -134,12 +138,17 @@ def failure_of(error: BaseException) -> tuple[str, str | None]:
 
 
 def _code_of(error: BaseException) -> str | None:
-    for name in ("sqlstate", "pgcode", "sqlite_errorname"):
+    """An SQLSTATE, SQLite's name of a result, or MySQL's number. Nothing that only looks like one."""
+    for name in ("sqlstate", "pgcode"):
         code = getattr(error, name, None)
-        if isinstance(code, str) and 0 < len(code) <= 64 and code.replace("_", "").isalnum():
+        if isinstance(code, str) and len(code) == _SQLSTATE and code.isascii() and code.isalnum():
             return code
+    code = getattr(error, "sqlite_errorname", None)
+    if isinstance(code, str):
+        return code[:_MOST_NAME]
     number = error.args[0] if error.args else None
-    return str(number) if type(number) is int else None
+    package = type(error).__module__.partition(".")[0]
+    return str(number) if type(number) is int and package in _MYSQL and 0 < number <= _MOST_NUMBER else None
 
 
 # -- other instrumentations -----------------------------------------------------------------------
