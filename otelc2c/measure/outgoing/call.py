@@ -14,7 +14,7 @@ from opentelemetry.context import (
 )
 
 from otelc2c.context import SPAN_KEY, current_context
-from otelc2c.guard import swallowed
+from otelc2c.guard import guard, swallowed
 from otelc2c.measure.failures import error_type
 from otelc2c.measure.headers import Captured
 from otelc2c.measure.leaves import Leaves
@@ -98,7 +98,7 @@ class Call:
         self.end_ns = 0
         self.headers = b""
         parent = context.get(SPAN_KEY)
-        if parent is None or (parent.recording if type(parent) is Span else parent.is_recording()):
+        if parent is None or _shows(parent):
             extra += told.attributes
             if headers is not None:
                 agent = headers.get("User-Agent")
@@ -151,7 +151,8 @@ class Call:
             elif not self.resent:
                 self.end_ns = perf_counter_ns()
                 if self.status is None:
-                    self.answered(response)
+                    with guard(WHERE):
+                        self.answered(response)
             self.write()
         except Exception as failure:
             swallowed(WHERE, failure)
@@ -159,6 +160,13 @@ class Call:
 
 running: ContextVar[Call | None] = ContextVar("otelc2c_call", default=None)
 """The call that the current code is inside of."""
+
+
+def _shows(parent: Any) -> bool:
+    """Whether a call below `parent` would have a span: there, or as a trace of its own if that is over."""
+    if type(parent) is Span:
+        return parent.recording or (parent.root or parent).ended_ns != 0
+    return bool(parent.is_recording())
 
 
 def _is_quiet(context: Mapping[str, Any]) -> bool:
@@ -187,7 +195,8 @@ def new_call(measurer: Measurer, session: Any, request: Any) -> Call | None:
         call.begin(measurer, context, request)
         call.before = running.set(call)
         # Where requests is, urllib3 is loaded too, and may be measured by somebody.
-        if hasattr(sys.modules[_POOLS].HTTPConnectionPool.urlopen, "__wrapped__"):
+        pools = sys.modules.get(_POOLS)
+        if pools is not None and hasattr(pools.HTTPConnectionPool.urlopen, "__wrapped__"):
             silence = {**context, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: _OURS}
             call.quiet = otel_context.attach(Context(silence))
     except Exception as error:

@@ -6,6 +6,7 @@ import threading
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +28,7 @@ from otelc2c import guard
 from otelc2c.measure.measurer import Measurer, install
 from otelc2c.measure.outgoing.requests import RequestsInstrumentor
 from otelc2c.record.api_spans import ApiTracer
+from otelc2c.record.samplers import Inline
 from otelc2c.wsgi import measured
 from tests.measure.corpus import make_environ, observe
 from tests.measure.kit import Kit, Seen, sampled_out
@@ -70,7 +72,7 @@ def inside(kit: Kit, work: Callable[[], object]) -> Seen:
     return kit.server()
 
 
-def serve(work: Callable[[], object]) -> None:
+def serve(work: Callable[[], object], environ: dict[str, Any] | None = None) -> None:
     """Do `work` in a request."""
 
     def application(_environ: Any, start_response: Any) -> list[bytes]:
@@ -78,7 +80,7 @@ def serve(work: Callable[[], object]) -> None:
         start_response("200 OK", [])
         return [b""]
 
-    list(measured(application)(make_environ({}), lambda *_args: lambda _data: None))
+    list(measured(application)(make_environ(environ or {}), lambda *_args: lambda _data: None))
 
 
 # -- one call ---------------------------------------------------------------------------------
@@ -699,6 +701,51 @@ def test_a_failure_of_ours_leaves_the_call_alone(
         assert session.get(f"{peer.url}/redirect/1").status_code == 200
         assert len(peer.received) == 2
         assert guard.total() > 0
+
+
+def test_an_answer_that_is_none_is_counted_and_handed_on(
+    session: requests.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an adapter of the application's gives need not tell what answers tell."""
+
+    class Odd(requests.Response):
+        @property
+        def status_code(self) -> int:  # type: ignore[override]
+            raise LookupError("none")
+
+        @status_code.setter
+        def status_code(self, _value: int) -> None:
+            return
+
+    class Adapter(BaseAdapter):
+        def send(self, *_args: Any, **_kwargs: Any) -> requests.Response:
+            odd = Odd()
+            odd._content = b""
+            return odd
+
+        def close(self) -> None:
+            return
+
+    guard.strict(False)
+    monkeypatch.setattr(guard, "say", lambda _text: True)
+    session.mount("http://", Adapter())
+    with Kit() as kit:
+        assert isinstance(session.get("http://a/"), Odd)
+        assert counts(kit) == outcomes(kit) == {("GET", None, None): 1}
+
+
+def test_a_call_behind_a_request_that_nobody_records_is_told_in_full(
+    session: requests.Session, peer: Peer
+) -> None:
+    """It is a trace of its own, which is sampled for itself."""
+    contexts: list[Any] = []
+    with Kit(sampler=Inline(1 << 64, parent_based=True)) as kit:
+        environ = {"HTTP_TRACEPARENT": f"00-{'ab' * 16}-{'cd' * 8}-00"}
+        serve(lambda: contexts.append(copy_context()), environ)
+        contexts[0].run(session.get, f"{peer.url}/late")
+        assert kit.span.attributes["url.full"] == f"{peer.url}/late"
+        assert [link.trace_id.hex() for link in kit.span.wire.links] == ["ab" * 16]
+        assert sent_by(peer.received[0].headers) == kit.span.id.hex()
 
 
 def test_headers_that_cannot_be_set_are_left_and_the_call_is_counted(
