@@ -72,7 +72,11 @@ class Life:
             self.relay = RelayStarter(folder, self._settings, self._environ)
             self.relay.ensure()
             arbiter.watch(self._look_after_relay)
-        os.register_at_fork(after_in_child=self._forked, after_in_parent=self._look_after_relay)
+        os.register_at_fork(
+            before=self.recorder.store.before_fork,
+            after_in_child=self._forked,
+            after_in_parent=self._forks,
+        )
         atexit.register(self._end)
 
     def _join(self, resource: Mapping[str, Any]) -> Folder | None:
@@ -124,6 +128,10 @@ class Life:
         self.recorder.restart()
         if self.relay is not None:
             self.relay.forget()
+
+    def _forks(self) -> None:
+        self.recorder.store.after_fork_in_parent()
+        self._look_after_relay()
 
     def _look_after_relay(self) -> None:
         if self.relay is not None and os.getpid() == self._pid:

@@ -13,7 +13,7 @@ import time
 from _thread import RLock
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from otelc2c.record import files, layout
 from otelc2c.record.layout import (
@@ -43,6 +43,8 @@ from otelc2c.record.points import Attributes, Instrument, Scope
 
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
+FORK_WAITS: Final = 1.0
+"""Seconds that a fork waits for a cell that is being made."""
 EXEMPLAR_EVERY_NS = 1_000_000_000
 """A cell takes a new exemplar at most once in this time: writing one costs more than a record."""
 
@@ -220,6 +222,7 @@ class Store:
     def __init__(self) -> None:
         """A store on memory that nobody else sees, until `publish` is called."""
         self._lock = RLock()
+        self._held = False
         self._fd = -1
         self._chunks = [Chunk(_anonymous(), HEADER_WORDS)]
         self._cells: list[Cell] = []
@@ -247,6 +250,16 @@ class Store:
         with self._lock:
             self._move(path, keep_values=True)
 
+    def before_fork(self) -> None:
+        """Let a thread that is making a cell finish: a child must not take over half of one."""
+        self._held = self._lock.acquire(timeout=FORK_WAITS)
+
+    def after_fork_in_parent(self) -> None:
+        """Let cells be made again."""
+        if self._held:
+            self._held = False
+            self._lock.release()
+
     def restart(self, path: str | None) -> None:
         """Give a child after a fork its own numbers: the same cells in a new file, all zero.
 
@@ -254,6 +267,7 @@ class Store:
         that nobody sees; the parent's file is let go in every case.
         """
         self._lock = RLock()
+        self._held = False
         self._role, self.role_of_forks = self.role_of_forks, layout.ROLE_UNKNOWN
         if self._fd >= 0:
             os.close(self._fd)

@@ -1,12 +1,13 @@
 """Numbers in cells: exact, bound for life, own to each process."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from otelc2c.record import files, layout
-from otelc2c.record.cells import Store, memory_of
+from otelc2c.record.cells import Chunk, Store, SumCell, memory_of
 from otelc2c.record.merging import Merger, Source, families_of
 from otelc2c.record.points import Distribution, Instrument, Point, Scope
 from otelc2c.record.reading import CellsReader
@@ -132,6 +133,47 @@ def test_a_child_does_not_take_over_cells_that_its_parent_makes_meanwhile(tmp_pa
     os.close(write)
     assert read(tmp_path / "child") == [Point({"of": "both"}, 0)]
     assert [point.value for point in read(tmp_path / "parent")] == [5, 7]
+
+
+def test_a_fork_waits_for_a_cell_that_another_thread_is_making() -> None:
+    """And not for ever."""
+    store = Store()
+    making, go_on, made = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(chunk: Chunk, base: int) -> SumCell:
+        making.set()
+        go_on.wait(10)
+        made.set()
+        return SumCell(chunk, base)
+
+    thread = threading.Thread(target=lambda: store.make_cell(COUNTER, {}, SumCell.words, slow))
+    thread.start()
+    assert making.wait(10)
+    threading.Timer(0.05, go_on.set).start()
+    store.before_fork()
+    assert made.is_set()
+    store.after_fork_in_parent()
+    thread.join()
+    store.counter_cell(COUNTER, {"of": "the parent"}).add(1)
+
+
+def test_a_fork_that_waited_in_vain_leaves_the_lock_to_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otelc2c.record.cells.FORK_WAITS", 0.01)
+    store = Store()
+    taken, done = threading.Event(), threading.Event()
+
+    def holds() -> None:
+        with store._lock:
+            taken.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=holds)
+    thread.start()
+    assert taken.wait(10)
+    store.before_fork()
+    store.after_fork_in_parent()
+    done.set()
+    thread.join()
 
 
 def test_a_store_grows_by_chunks_that_a_reader_follows(tmp_path: Path) -> None:
