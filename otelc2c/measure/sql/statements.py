@@ -12,7 +12,7 @@ from otelc2c.measure.sql.tokens import STANDARD, Syntax, tokens
 
 MOST_READ: Final = 16_384
 """Characters of a statement that are looked at; the rest has no part in its summary or text."""
-MOST_TOKENS: Final = 4000
+MOST_TOKENS: Final = 3000
 """Words and marks that are looked at: what costs time is their number."""
 MOST_TEXT: Final = 4096
 """Characters of a sanitised text."""
