@@ -42,7 +42,6 @@ _METHODS: Final = (
     "do_commit",
     "do_rollback",
 )
-_GIVES_ROWS: Final = frozenset({"SELECT", "VALUES", "TABLE", "SHOW", "EXPLAIN"})
 _BATCH_SIZE: Final = wire.Key("db.operation.batch.size")
 _ROWS: Final = wire.Key("db.response.returned_rows")
 
@@ -231,14 +230,13 @@ class Hooks:
             facts = self._facts or self.facts(cursor)
             statement = self._statements[text]
             extra = b""
-            new = measurer.conventions_db.new
             if size > 1:
-                extra = _BATCH_SIZE.integer(size) if new else b""
-            elif statement.operation in _GIVES_ROWS and (rows := cursor.rowcount) >= 0:
+                extra = _BATCH_SIZE.integer(size) if measurer.conventions_db.new else b""
+            elif statement.gives_rows and (rows := cursor.rowcount) >= 0:
                 if self._rows_of is not measurer:
                     self._count_rows(measurer)
                 self._rows[statement].record(rows)
-                extra = _ROWS.integer(rows) if new else b""
+                extra = _ROWS.integer(rows) if measurer.conventions_db.new else b""
             key = (facts, statement, size > 1, None, None)
             if span is None:
                 measurer.sql.write(key, start_ns, end_ns, extra)

@@ -19,13 +19,16 @@ MOST_TEXT: Final = 4096
 MOST_KEPT: Final = 2000
 """Statements that are remembered in a process, by their own text and by what is shown of them."""
 LONGEST_KEPT: Final = 4096
-"""Longer statements are looked at each time."""
+"""Characters of such a statement. Longer ones are looked up by their beginning."""
+MOST_LONG: Final = 128
+"""Of those so many are remembered."""
+_GIVES_ROWS: Final = frozenset({"SELECT", "VALUES", "TABLE", "SHOW", "EXPLAIN"})
 
 
 class Statement:
     """What is shown of a statement. Those of which the same is shown are one object."""
 
-    __slots__ = ("operation", "summary", "text")
+    __slots__ = ("gives_rows", "operation", "summary", "text")
 
     def __init__(self, summary: str, operation: str, text: str) -> None:
         self.summary: Final = summary
@@ -33,6 +36,8 @@ class Statement:
         self.operation: Final = operation
         self.text: Final = text
         """Without literals, cut."""
+        self.gives_rows: Final = operation in _GIVES_ROWS
+        """Whether the rows that a driver counts are those that the database returned."""
 
 
 class _Shown(NamedTuple):
@@ -76,13 +81,21 @@ class Statements(dict[str, Statement]):
         super().__init__()
         self.syntax = syntax
         self._same = _Same()
+        self._long: dict[str, Statement] = {}
 
     def __missing__(self, text: str) -> Statement:
-        statement = self._same[_shown(text, self.syntax)]
-        if len(text) <= LONGEST_KEPT:
-            if len(self) >= MOST_KEPT:
-                self.clear()
-            self[text] = statement
+        if len(text) > LONGEST_KEPT:
+            # What is behind the beginning has no part in what is shown.
+            return self._among(self._long, text[:MOST_READ], MOST_LONG)
+        return self._among(self, text, MOST_KEPT)
+
+    def _among(self, kept: dict[str, Statement], text: str, most: int) -> Statement:
+        statement = kept.get(text)
+        if statement is None:
+            statement = self._same[_shown(text, self.syntax)]
+            if len(kept) >= most:
+                kept.clear()
+            kept[text] = statement
         return statement
 
 

@@ -1,5 +1,6 @@
 """SQLAlchemy on a real PostgreSQL with every driver: exact numbers, and servers that stop."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -13,10 +14,10 @@ from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tests.measure.kit import Kit
-from tests.measure.sql.kit import DURATION, TABLE, AnyEngine, counted, instrumented, run, spans
+from tests.measure.sql.kit import DURATION, TABLE, AnyEngine, counted, in_task, instrumented, run, spans
 from tests.services.postgres_server import HOST, PostgresServer
 
 pytestmark = pytest.mark.services
@@ -220,6 +221,25 @@ def test_a_killed_server_is_a_failure_of_the_statement_that_ran(
                 found.attributes.get("db.response.status_code"),
             )
         ]
+
+
+@pytest.mark.parametrize("driver", ["async psycopg", "asyncpg"])
+def test_a_statement_of_a_task_that_is_cancelled_is_counted(postgres: PostgresServer, driver: str) -> None:
+    async def work() -> None:
+        engine = engine_of(postgres, driver)
+        assert isinstance(engine, AsyncEngine)
+        async with engine.connect() as connection:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await connection.execute(sa.text("SELECT pg_sleep(30) FROM pg_class"))
+            await connection.invalidate()
+        await engine.dispose()
+
+    with Kit() as kit:
+        asyncio.run(in_task(work))
+        assert {key: number for key, number in counted(kit).items() if key[0] == "SELECT pg_class"} == {
+            ("SELECT pg_class", "CancelledError", None): 1
+        }
 
 
 # -- an instrumentation below ---------------------------------------------------------------------

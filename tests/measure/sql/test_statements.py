@@ -291,6 +291,19 @@ def test_what_is_remembered_is_bounded_in_number_and_length() -> None:
     for number in range(2 * statements.MOST_KEPT + 1):
         known[f"SELECT c{number}"]
     assert len(known) <= statements.MOST_KEPT
-    long = "SELECT " + "a, " * statements.LONGEST_KEPT
-    assert known[long] is known[long]
-    assert long not in known
+
+
+def test_long_statements_are_remembered_by_their_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inserts of many rows are long, come again and again, and each look would take milliseconds."""
+    known = Statements()
+    first = known["INSERT INTO t VALUES " + "(1), " * 10_000]
+    monkeypatch.setattr(statements, "_shown", None)
+    assert known["INSERT INTO t VALUES " + "(1), " * 20_000] is first
+    assert (first.summary, len(known)) == ("INSERT t", 0)
+
+
+def test_long_statements_are_bounded_in_number() -> None:
+    known = Statements()
+    for number in range(statements.MOST_LONG + 2):
+        known[f"SELECT c{number}" + " " * statements.LONGEST_KEPT]
+    assert 0 < len(known._long) <= statements.MOST_LONG
