@@ -157,7 +157,8 @@ def test_a_frozen_server_is_seen_in_span_and_metric(postgres: PostgresServer, dr
         pid = pid_of(connection)
         os.kill(pid, signal.SIGSTOP)
         thaw = threading.Timer(frozen_for, os.kill, (pid, signal.SIGCONT))
-        thaw.start()
+        # From when the statement is on its way; what comes before may take any time on a busy machine.
+        sa.event.listen(connection, "before_cursor_execute", lambda *_: thaw.start())
         connection.execute(sa.text("SELECT 1 FROM pg_tables"))
         thaw.join()
 
@@ -165,7 +166,7 @@ def test_a_frozen_server_is_seen_in_span_and_metric(postgres: PostgresServer, dr
         run(engine_of(postgres, driver), work)
         frozen = kit.named("SELECT pg_tables").wire
         took = (frozen.end_time_unix_nano - frozen.start_time_unix_nano) / 1e9
-        assert frozen_for * 0.9 < took < frozen_for + 5
+        assert frozen_for / 2 < took < frozen_for + 5
         (point,) = (
             point.value
             for family in kit._families()

@@ -295,6 +295,7 @@ def test_a_flush_that_fails_says_so() -> None:
             session.add(Item(id=1, name="b"))
             with pytest.raises(sa.exc.IntegrityError):
                 session.flush()
+        engine.dispose()
         flush = kit.named("flush")
         assert flush.attributes == {"error.type": "IntegrityError"}
         assert flush.wire.status.code == 2
