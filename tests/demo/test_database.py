@@ -39,10 +39,12 @@ def seen_of(orders: Sequence[database.Order]) -> list[tuple[int, str, str]]:
 
 def test_a_new_book_is_full_and_may_be_written_while_it_is_read(tmp_path: Path) -> None:
     database.make(tmp_path / "book")
-    with database.engine_at(tmp_path / "book").connect() as connection:
+    engine = database.engine_at(tmp_path / "book")
+    with engine.connect() as connection:
         for table, rows in (("teas", 24), ("suppliers", 8), ("orders", database.ORDERS)):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == rows
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    engine.dispose()
 
 
 def test_reading_late_takes_a_query_for_each_tea_and_supplier(engine: Engine, statements: list[str]) -> None:

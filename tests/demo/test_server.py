@@ -60,8 +60,10 @@ def test_a_command_that_is_not_installed_is_told_with_what_to_install() -> None:
 
 def test_the_order_book_is_made_before_the_service_is_started(tmp_path: Path) -> None:
     server.order_book(tmp_path / "book")
-    with Session(engine_at(tmp_path / "book")) as session:
+    engine = engine_at(tmp_path / "book")
+    with Session(engine) as session:
         assert len(oldest(session)) == SHOWN
+    engine.dispose()
 
 
 def test_without_sqlalchemy_it_is_told_what_to_install(

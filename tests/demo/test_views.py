@@ -23,6 +23,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestApp]:
     server = StopableWSGIServer.create(served, host="127.0.0.1")
     yield TestApp(served, {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": str(server.effective_port)})
     server.shutdown()
+    served.registry.settings["demo.book"].dispose()
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,9 @@ def test_baggage_from_the_internet_is_cheap(header: str, caplog: pytest.LogCaptu
     reader = Propagation(DEFAULT)
     best = 1.0
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()
         reader.incoming({"HTTP_BAGGAGE": header})
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.thread_time() - start)
     assert best < 0.005
     assert len(caplog.records) <= 5 * 64
 

@@ -51,6 +51,6 @@ def test_no_secret_is_left(before: str, user: str, after: str) -> None:
 def test_time_is_linear(piece: str) -> None:
     """A megabyte of anything."""
     text = "?" + piece * (1_000_000 // len(piece))
-    begun = time.perf_counter()
+    begun = time.thread_time()
     without_secrets(text)
-    assert time.perf_counter() - begun < 3
+    assert time.thread_time() - begun < 3
