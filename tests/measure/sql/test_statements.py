@@ -1,5 +1,6 @@
 """Statements: summaries, texts without literals, and what odd input does to both (T36, T42, F-81)."""
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -249,7 +250,7 @@ HUGE: list[Callable[[int], str]] = [
 def test_a_megabyte_takes_less_than_20_ms(make: Callable[[int], str], syntax: Syntax) -> None:
     """T36, F-80, F-81: only the beginning is looked at."""
     text = make(1_000_000)
-    assert min(_seconds(text, syntax) for _ in range(3)) < 0.02
+    assert min(_seconds(text, syntax) for _ in range(5)) < 0.02
 
 
 @pytest.mark.parametrize("make", HUGE)
@@ -265,9 +266,15 @@ def test_time_is_linear(make: Callable[[int], str], monkeypatch: pytest.MonkeyPa
 
 
 def _seconds(text: str, syntax: Syntax) -> float:
-    start = time.thread_time()
-    Statements(syntax)[text]
-    return time.thread_time() - start
+    # What the collector does meanwhile depends on all that other tests have left.
+    gc.collect(0)
+    gc.disable()
+    try:
+        start = time.thread_time()
+        Statements(syntax)[text]
+        return time.thread_time() - start
+    finally:
+        gc.enable()
 
 
 def test_statements_are_remembered_by_their_text() -> None:
