@@ -215,6 +215,14 @@ kinds: st.SearchStrategy[Kind] = st.sampled_from(
 )
 
 
+def identifiers(size: int) -> st.SearchStrategy[bytes]:
+    """Of a trace (16 bytes) or a span (8); longer ones cannot be, and are not OpenMetrics any more."""
+    return st.binary(min_size=size, max_size=size)
+
+
+exemplars = st.builds(Exemplar, st.integers(0, 2**63 - 1), st.floats(), identifiers(16), identifiers(8))
+
+
 @st.composite
 def distributions(draw: st.DrawFn, bounds: tuple[float, ...]) -> Distribution:
     size = len(bounds) + 1
@@ -240,7 +248,9 @@ def families(draw: st.DrawFn) -> Family:
         value = distributions(instrument.bounds)
     elif instrument.monotonic:
         value = growing
-    points = draw(st.lists(st.builds(Point, attributes, value), min_size=1, max_size=4))
+    # Neither guessed by `builds` from the types: an exemplar has ids of a certain size.
+    noted = st.lists(exemplars, max_size=2).map(tuple)
+    points = draw(st.lists(st.builds(Point, attributes, value, noted, st.just(0)), min_size=1, max_size=4))
     return Family(instrument, points)
 
 
