@@ -1,8 +1,11 @@
 """The applications that are measured: they know nothing of telemetry. One answers a JSON hello."""
 
+import atexit
 import io
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -50,13 +53,14 @@ def with_redis(config: Configurator) -> None:
 
 
 def with_everything(config: Configurator) -> None:
-    """What `mixed` needs: tables in memory, Redis, and a service to call."""
+    """What `mixed` needs: tables in a file, Redis, and a service to call."""
     from sqlalchemy import create_engine, text
-    from sqlalchemy.pool import StaticPool
 
     with_redis(config)
     registry = config.registry
-    registry.engine = create_engine("sqlite://", poolclass=StaticPool)
+    folder = tempfile.mkdtemp(prefix="bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    registry.engine = create_engine(f"sqlite:///{folder}/shop")
     with registry.engine.begin() as connection:
         connection.execute(text("CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT)"))
         connection.execute(text("CREATE TABLE purchase (id INTEGER PRIMARY KEY, person INT, cents INT)"))

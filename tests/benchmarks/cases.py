@@ -27,7 +27,9 @@ NO_PROCESSES: Final = {"OTELC2C_PROCESS_METRICS": "off"}
 """The peer tells nothing of processes; a row of its own shows what that costs."""
 RELAY_HERE: Final = {"OTELC2C_RELAY": "off"}
 """No relay process: the counted process does its work at the end of each round."""
-OURS: Final = RELAY_HERE | NO_PROCESSES
+OTHERS: Final = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "httpx,jinja2,psycopg,urllib3"}
+"""Instrumentations that tests need here: the peer's start does not load them either."""
+OURS: Final = RELAY_HERE | NO_PROCESSES | OTHERS
 SUBJECT: Final = "BENCH_SUBJECT"
 """Tells the peer's start which libraries to instrument."""
 
