@@ -195,6 +195,8 @@ class Measurer:
         )
         sql = sql_names.Names(self.conventions_db, text=settings.query_text == "sanitized")
         self.sql: Final[Leaves[sql_names.Key]] = self.leaves("sql", instruments.database, sql.describe)
+        self.flushes: Final[Bounded[str | None, Shape]] = Bounded(self._flush)
+        """The spans of an ORM's flush, by the type of the exception that ended it."""
         self.rows: Final = instruments.rows
         self.pools: Final = instruments.pools
         self.sql_comments: Final = settings.sql_comments
@@ -219,6 +221,10 @@ class Measurer:
             bounds=Bounds(round(settings.shortest_leaf * 1e9), settings.most_leaves),
             suppressed_by=(_SUPPRESS_INSTRUMENTATION_KEY, *suppressed_by),
         )
+
+    def _flush(self, error: str | None) -> Shape:
+        attributes = {} if error is None else {catalog.ERROR_TYPE: error}
+        return self.tracer.shape("flush", SpanKind.INTERNAL, attributes, None if error is None else "")
 
     def _entry(self, key: tuple[str, str, str]) -> Entry:
         method, scheme, protocol = key

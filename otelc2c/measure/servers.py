@@ -3,17 +3,10 @@
 No server is imported here. Those that are loaded already are changed at once, the others when they are.
 """
 
-import sys
-from collections.abc import Callable, Collection
-from typing import Any, ClassVar, Final
+from collections.abc import Callable
+from typing import Any, Final
 
-import wrapt
-from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
-    BaseInstrumentor,
-)
-
-from otelc2c.guard import swallowed
-from otelc2c.measure.patches import Patches
+from otelc2c.measure.late import LateInstrumentor
 from otelc2c.wsgi import measured
 
 _WHERE: Final = "measure.servers"
@@ -55,37 +48,13 @@ _SERVERS: Final[dict[str, tuple[str, str, Callable[[Callable[..., Any]], Callabl
 }
 
 
-class WsgiInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+class WsgiInstrumentor(LateInstrumentor):
     """Measures every WSGI application that gunicorn, waitress or wsgiref serves."""
 
-    # The base class makes one instance, but calls `__init__` each time.
-    _patches: ClassVar[Patches] = Patches()
-    _on = False
-    _hooked = False
+    modules = _SERVERS
+    where = "measure.servers"
 
-    def instrumentation_dependencies(self) -> Collection[str]:
-        return ()
-
-    def _instrument(self, **_kwargs: Any) -> None:
-        self._on = True
-        for name in _SERVERS:
-            if name in sys.modules:
-                self._change(sys.modules[name])
-        if not self._hooked:
-            self._hooked = True
-            for name in _SERVERS:
-                if name not in sys.modules:
-                    wrapt.register_post_import_hook(self._change, name)
-
-    def _change(self, module: Any) -> None:
-        if not self._on:
-            return
-        try:
-            owner, name, make = _SERVERS[module.__name__]
-            self._patches.replace(getattr(module, owner), name, make)
-        except Exception as error:
-            swallowed(_WHERE, error)
-
-    def _uninstrument(self, **_kwargs: Any) -> None:
-        self._on = False
-        self._patches.restore()
+    def change(self, module: Any) -> None:
+        """Put our layer around what a server loads."""
+        owner, name, make = _SERVERS[module.__name__]
+        self._patches.replace(getattr(module, owner), name, make)

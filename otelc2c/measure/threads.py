@@ -9,21 +9,15 @@ Tasks of asyncio have their context by themselves. Under gevent threads and pool
 covered; what is spawned by gevent's own functions is not, because those hand no context on.
 """
 
-import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-import wrapt
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach, detach
-from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
-    BaseInstrumentor,
-)
 
 from otelc2c.context import current_context
-from otelc2c.guard import swallowed
-from otelc2c.measure.patches import Patches
+from otelc2c.measure.late import LateInstrumentor
 
 _WHERE: Final = "measure.threads"
 _POOL: Final = "concurrent.futures.thread"
@@ -97,37 +91,17 @@ def _run(context: Context, function: Callable[..., Any], /, *args: Any, **kwargs
         detach(token)
 
 
-class ThreadingInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+class ThreadingInstrumentor(LateInstrumentor):
     """Carries the context into threads, timers and the tasks of thread pools that start from now on."""
 
-    # The base class makes one instance, but calls `__init__` each time.
-    _patches: ClassVar[Patches] = Patches()
-    _on = False
-    _hooked = False
+    modules = ("threading", "concurrent.futures.thread")
+    where = "measure.threads"
 
-    def instrumentation_dependencies(self) -> Collection[str]:
-        return ()
-
-    def _instrument(self, **_kwargs: Any) -> None:
-        self._on = True
-        # gevent puts a class of its own below the one that has it.
-        owner = next(kind for kind in threading.Thread.__mro__ if "start" in vars(kind))
-        self._patches.replace(owner, "start", _start)
-        # Not imported here: gevent must have replaced locks before.
-        if _POOL in sys.modules:
-            self._change(sys.modules[_POOL])
-        elif not self._hooked:
-            self._hooked = True
-            wrapt.register_post_import_hook(self._change, _POOL)
-
-    def _change(self, module: Any) -> None:
-        if not self._on:
-            return
-        try:
+    def change(self, module: Any) -> None:
+        """Have threads, or pools, take the context along."""
+        if module is threading:
+            # gevent puts a class of its own below the one that has it.
+            owner = next(kind for kind in threading.Thread.__mro__ if "start" in vars(kind))
+            self._patches.replace(owner, "start", _start)
+        else:
             self._patches.replace(module.ThreadPoolExecutor, "submit", _submit)
-        except Exception as error:
-            swallowed(_WHERE, error)
-
-    def _uninstrument(self, **_kwargs: Any) -> None:
-        self._on = False
-        self._patches.restore()

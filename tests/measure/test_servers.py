@@ -137,7 +137,7 @@ def test_a_server_that_is_imported_later_is_changed_then(
     name = "wsgiref.simple_server"
     instrumentor.uninstrument()
     monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(instrumentor, "_hooked", False)
+    monkeypatch.setattr(instrumentor, "_waiting", False)
     instrumentor.instrument(skip_dep_check=True)
     assert name not in sys.modules
     module = importlib.import_module(name)
@@ -147,7 +147,7 @@ def test_a_server_that_is_imported_later_is_changed_then(
 def test_a_server_that_is_not_as_known_stays_as_it_is(instrumentor: WsgiInstrumentor) -> None:
     """Another version without the method: said through the guard, which raises in tests."""
     with pytest.raises(AttributeError):
-        instrumentor._change(types.ModuleType("waitress.server"))
+        instrumentor._loaded(types.ModuleType("waitress.server"))
 
 
 def test_no_dependency_is_asked_for() -> None:

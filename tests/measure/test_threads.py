@@ -437,7 +437,7 @@ def test_pools_are_not_imported_by_us(
     """gevent must have replaced locks before."""
     instrumentor.uninstrument()
     monkeypatch.delitem(sys.modules, pools.__name__)
-    monkeypatch.setattr(instrumentor, "_hooked", False)
+    monkeypatch.setattr(instrumentor, "_waiting", False)
     instrumentor.instrument(skip_dep_check=True)
     assert pools.__name__ not in sys.modules
     module = importlib.import_module(pools.__name__)
@@ -447,7 +447,7 @@ def test_pools_are_not_imported_by_us(
 def test_a_library_that_is_not_as_known_stays_as_it_is(instrumentor: ThreadingInstrumentor) -> None:
     """Said through the guard, which raises in tests."""
     with pytest.raises(AttributeError):
-        instrumentor._change(types.ModuleType(pools.__name__))
+        instrumentor._loaded(types.ModuleType(pools.__name__))
 
 
 def test_no_dependency_is_asked_for() -> None:

@@ -9,22 +9,16 @@ A failure behind an answer (a body that breaks off, too many redirects, a locati
 belongs to the call that brought the answer: n calls give n in the metric.
 """
 
-import sys
 from collections.abc import Callable, Collection
 from functools import partial
 from time import perf_counter_ns
-from typing import Any, ClassVar, Final
-
-import wrapt
-from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
-    BaseInstrumentor,
-)
+from typing import Any, Final
 
 from otelc2c.context import current_context
 from otelc2c.guard import swallowed
+from otelc2c.measure.late import LateInstrumentor
 from otelc2c.measure.measurer import Measurer, installed
 from otelc2c.measure.outgoing.call import WHERE, Call, new_call, running
-from otelc2c.measure.patches import Patches
 
 _SESSIONS: Final = "requests.sessions"
 
@@ -92,36 +86,17 @@ def _get_redirect_target(original: Callable[..., Any]) -> Callable[..., Any]:
     return get_redirect_target
 
 
-class RequestsInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+class RequestsInstrumentor(LateInstrumentor):
     """Measures the calls of all sessions of requests, those that exist already as well."""
 
-    # The base class makes one instance, but calls `__init__` each time.
-    _patches: ClassVar[Patches] = Patches()
-    _on = False
-    _hooked = False
+    modules = ("requests.sessions",)
+    where = WHERE
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return ("requests >= 2.20, < 3",)
 
-    def _instrument(self, **_kwargs: Any) -> None:
-        # Not imported here: what requests loads must not be there before gevent has replaced `ssl`.
-        self._on = True
-        if _SESSIONS in sys.modules:
-            self._change(sys.modules[_SESSIONS])
-        elif not self._hooked:
-            self._hooked = True
-            wrapt.register_post_import_hook(self._change, _SESSIONS)
-
-    def _change(self, module: Any) -> None:
-        if not self._on:
-            return
-        try:
-            replace = self._patches.replace
-            replace(module.Session, "send", partial(_send, unprepared=module.Request))
-            replace(module.SessionRedirectMixin, "get_redirect_target", _get_redirect_target)
-        except Exception as error:
-            swallowed(WHERE, error)
-
-    def _uninstrument(self, **_kwargs: Any) -> None:
-        self._on = False
-        self._patches.restore()
+    def change(self, module: Any) -> None:
+        """Wrap where every call comes by, and where answers are asked for redirects."""
+        replace = self._patches.replace
+        replace(module.Session, "send", partial(_send, unprepared=module.Request))
+        replace(module.SessionRedirectMixin, "get_redirect_target", _get_redirect_target)

@@ -5,20 +5,14 @@ attempts that redis-py makes, the redirections that it follows, and what it asks
 itself are parts of it.
 """
 
-import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from time import perf_counter_ns
-from typing import Any, ClassVar, Final
-
-import wrapt
-from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
-    BaseInstrumentor,
-)
+from typing import Any, Final
 
 from otelc2c.guard import swallowed
 from otelc2c.measure.failures import error_type
+from otelc2c.measure.late import LateInstrumentor
 from otelc2c.measure.measurer import Measurer, installed
-from otelc2c.measure.patches import Patches
 from otelc2c.measure.redis import running
 from otelc2c.measure.redis.commands import KNOWN, name_of
 from otelc2c.measure.redis.names import MOST_WORDS, PROCEDURES, Place, command_attributes
@@ -143,35 +137,23 @@ def _execute_command_async(original: Callable[..., Awaitable[Any]]) -> Callable[
 # -- instrumentation --------------------------------------------------------------------------------
 
 
-class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+class RedisInstrumentor(LateInstrumentor):
     """Measures all clients of redis-py, those that exist already too."""
 
-    # The base class makes one instance, but calls `__init__` each time.
-    _patches: ClassVar[Patches] = Patches()
-    _on = False
-    _hooked = False
+    modules = ("redis",)
+    where = _WHERE
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return ("redis >= 6, < 9",)
 
-    def _instrument(self, **_kwargs: Any) -> None:
-        self._on = True
-        if "redis" in sys.modules:
-            self._change(sys.modules["redis"])
-        elif not self._hooked:
-            # An application that has redis-py and does not use it need not wait for it.
-            self._hooked = True
-            wrapt.register_post_import_hook(self._change, "redis")
-
-    def _change(self, _module: Any) -> None:
-        if not self._on:
-            return
+    def change(self, _module: Any) -> None:
+        """Wrap the methods of clients, in threads and in tasks; of all or of none."""
         try:
             self._in_threads()
             self._in_tasks()
-        except Exception as error:
+        except Exception:
             self._patches.restore()
-            swallowed(_WHERE, error)
+            raise
 
     def _in_threads(self) -> None:
         from redis import client, cluster, sentinel
@@ -203,7 +185,3 @@ class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         replace(cluster.ClusterPipeline, "execute", measured_async(running.pipeline_of_a_cluster))
         at_once = measured_async(running.command_at_once)
         replace(cluster.TransactionStrategy, "_immediate_execute_command", at_once)
-
-    def _uninstrument(self, **_kwargs: Any) -> None:
-        self._on = False
-        self._patches.restore()

@@ -8,24 +8,19 @@ import sys
 import weakref
 from collections.abc import Callable, Collection
 from time import perf_counter_ns
-from typing import Any, ClassVar, Final
-
-import wrapt
-from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
-    BaseInstrumentor,
-)
-from opentelemetry.trace import SpanKind
+from typing import Any, Final
 
 from otelc2c import context
 from otelc2c.guard import swallowed
 from otelc2c.measure.failures import error_type
+from otelc2c.measure.late import LateInstrumentor
 from otelc2c.measure.measurer import Measurer, installed
-from otelc2c.measure.patches import Patches
 from otelc2c.measure.sql import pools
 from otelc2c.measure.sql.hooks import KEPT, Hooks
 
 _WHERE: Final = "measure.sql"
-_FLUSH: Final = "flush"
+_ENGINES: Final = "sqlalchemy.engine.base"
+_POOLS: Final = "sqlalchemy.pool.impl"
 _hooked: Final[weakref.WeakSet[Hooks]] = weakref.WeakSet()
 
 
@@ -89,8 +84,7 @@ def _begin(measurer: Measurer) -> tuple[Any, Any] | None:
         around = context.current_span()
         if not around.is_recording():
             return None
-        shape = measurer.tracer.shape(_FLUSH, SpanKind.INTERNAL, {})
-        span = measurer.tracer.child(around, perf_counter_ns(), shape)
+        span = measurer.tracer.child(around, perf_counter_ns(), measurer.flushes[None])
         return span, context.activate(span)
     except Exception as error:
         swallowed(_WHERE, error)
@@ -102,59 +96,36 @@ def _end(measurer: Measurer, begun: tuple[Any, Any], error: BaseException | None
     try:
         span, token = begun
         context.deactivate(token)
-        shape = None
-        if error is not None:
-            attributes = {"error.type": error_type(error)}
-            shape = measurer.tracer.shape(_FLUSH, SpanKind.INTERNAL, attributes, "")
-        span.close(end_ns, shape)
+        span.close(end_ns, None if error is None else measurer.flushes[error_type(error)])
     except Exception as failure:
         swallowed(_WHERE, failure)
 
 
 # -- instrumentation ------------------------------------------------------------------------------
 
-_MODULES: Final = ("sqlalchemy.engine.base", "sqlalchemy.pool.impl", "sqlalchemy.orm.session")
 
-
-class SqlalchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+class SqlalchemyInstrumentor(LateInstrumentor):
     """Measures all engines, those that exist already too."""
 
-    # The base class makes one instance, but calls `__init__` each time.
-    _patches: ClassVar[Patches] = Patches()
-    _on = False
-    _waiting = False
+    modules = (_ENGINES, _POOLS, "sqlalchemy.orm.session")
+    where = _WHERE
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return ("sqlalchemy >= 2.0, < 2.2",)
 
-    def _instrument(self, **_kwargs: Any) -> None:
-        self._on = True
-        for name in _MODULES:
-            if name in sys.modules:
-                self._change(sys.modules[name])
-            elif not self._waiting:
-                # An application that has SQLAlchemy and does not use it need not wait for it.
-                wrapt.register_post_import_hook(self._change, name)
-        self._waiting = True
+    def change(self, module: Any) -> None:
+        """Measure engines, pools, or flushes of sessions."""
+        if module.__name__ == _ENGINES:
+            self._patches.replace(module.log, "instance_logger", _instance_logger)
+            for engine in existing(module.Engine):
+                measure_engine(engine)
+        elif module.__name__ == _POOLS:
+            pools.change(self._patches, sys.modules["sqlalchemy.pool.base"], module)
+        else:
+            self._patches.replace(module.Session, "_flush", _flush)
 
-    def _change(self, module: Any) -> None:
-        if not self._on:
-            return
-        try:
-            if module.__name__ == _MODULES[0]:
-                self._patches.replace(module.log, "instance_logger", _instance_logger)
-                for engine in existing(module.Engine):
-                    measure_engine(engine)
-            elif module.__name__ == _MODULES[1]:
-                pools.change(self._patches, sys.modules["sqlalchemy.pool.base"], module)
-            else:
-                self._patches.replace(module.Session, "_flush", _flush)
-        except Exception as error:
-            swallowed(_WHERE, error)
-
-    def _uninstrument(self, **_kwargs: Any) -> None:
-        self._on = False
-        self._patches.restore()
+    def _uninstrument(self, **kwargs: Any) -> None:
+        super()._uninstrument(**kwargs)
         for hooks in list(_hooked):
             hooks.remove()
         _hooked.clear()

@@ -779,7 +779,7 @@ def test_requests_is_not_imported_by_us(
     instrumentor.uninstrument()
     kept = requests.sessions
     monkeypatch.delitem(sys.modules, "requests.sessions")
-    monkeypatch.setattr(instrumentor, "_hooked", False)
+    monkeypatch.setattr(instrumentor, "_waiting", False)
     instrumentor.instrument(skip_dep_check=True)
     assert "requests.sessions" not in sys.modules
     module = importlib.import_module("requests.sessions")
@@ -791,7 +791,7 @@ def test_requests_is_not_imported_by_us(
 def test_a_library_that_is_not_as_known_stays_as_it_is(instrumentor: RequestsInstrumentor) -> None:
     """Said through the guard, which raises in tests."""
     with pytest.raises(AttributeError):
-        instrumentor._change(types.ModuleType("requests.sessions"))
+        instrumentor._loaded(types.ModuleType("requests.sessions"))
 
 
 def test_versions_are_named() -> None:
