@@ -18,6 +18,8 @@ from tests.process.server import Server, free_port, gunicorn, kill, telemetry
 from tests.process.waiting import steady, until
 
 EXIT_LIMIT = 3.0
+EXIT_TIMEOUT = 2.0
+"""Of OTELC2C_EXIT_TIMEOUT: what telemetry may add to an end."""
 MARGIN = 0.5
 """What the server needs by itself, on a machine that others use too."""
 MOST_REQUESTS = 6000
@@ -33,7 +35,7 @@ def test_an_end_in_order_loses_no_span(
         # Everything is there when the server has ended, not some time later.
         received = receiver.numbers()
         until(lambda: server.processes() == [], 3, "the relay ends too")
-    assert took < EXIT_LIMIT
+    assert took < EXIT_LIMIT + MARGIN
     assert set(received) == ledger.numbers()
     assert max(received.values()) == 1
 
@@ -140,9 +142,26 @@ def test_a_worker_that_is_aborted_tells_the_status_that_was_sent(
     assert found["error.type"].string_value == "SystemExit"
 
 
+@pytest.fixture(scope="module")
+def longest_end(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Seconds that the end of a server with two workers may take with a receiver in trouble.
+
+    Workers and master take their interpreters down one after the other, with whatever was imported. That
+    is processor time, most of the end on a busy machine, and the same when the receiver is healthy.
+    """
+    folder = tmp_path_factory.mktemp("healthy")
+    with (
+        Receiver(folder) as healthy,
+        gunicorn(folder, telemetry(free_port(), healthy.address), workers=2) as server,
+    ):
+        Client(server.port).send(300)
+        by_itself = server.end()
+    return max(EXIT_LIMIT, EXIT_TIMEOUT + 2 * by_itself) + MARGIN
+
+
 @pytest.mark.parametrize("behaviour", ["frozen", "refusing", "slow", "absent"])
 def test_a_bad_receiver_delays_no_end(
-    tmp_path: Path, page_port: int, receiver: Receiver, behaviour: str
+    tmp_path: Path, page_port: int, receiver: Receiver, longest_end: float, behaviour: str
 ) -> None:
     address = f"http://127.0.0.1:{free_port()}" if behaviour == "absent" else receiver.address
     if behaviour != "absent":
@@ -152,9 +171,9 @@ def test_a_bad_receiver_delays_no_end(
         assert len(ledger.answers) == 300
         assert server.page.requests() == ledger.counted()
         took = server.end()
-        until(lambda: server.processes() == [], EXIT_LIMIT + MARGIN, "the relay ends too")
+        until(lambda: server.processes() == [], longest_end, "the relay ends too")
     print(f"ended in {took:.2f} s, answers within {ledger.slowest():.3f} s")
-    assert took < EXIT_LIMIT + MARGIN
+    assert took < longest_end
 
 
 def test_a_frozen_receiver_costs_no_answer_and_every_drop_is_counted(
@@ -183,4 +202,4 @@ def test_a_frozen_receiver_costs_no_answer_and_every_drop_is_counted(
         lost = dropped()
         found = steady(lambda: len({span.span.span_id for span in receiver.spans()}) + lost, made * one, 20)
         assert found == made * one
-        assert server.end() < EXIT_LIMIT
+        assert server.end() < EXIT_LIMIT + MARGIN
