@@ -18,9 +18,7 @@ def main() -> None:
     """Run what was asked for; the page is written when everything was."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; writes no page")
-    parser.add_argument(
-        "--only", choices=("request", "redis", "mixed", "record", "scrape", "load"), help="one section"
-    )
+    parser.add_argument("--only", choices=tuple(_sections(Path(), quick=True)), help="one section")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         made = [
@@ -48,6 +46,7 @@ def _sections(folder: Path, *, quick: bool) -> dict[str, Callable[[], str]]:
         length, grown = scrape.long_page_bytes()
         return results.scrapes(scrape.compare(folder, 5 if quick else 15), length, grown)
 
+    turns = (2, 1) if quick else (9, 3)
     return {
         "scrape": scrapes,
         "request": lambda: results.whole_requests(count_cases(folder, 2, 30 if quick else 100)),
@@ -57,12 +56,13 @@ def _sections(folder: Path, *, quick: bool) -> dict[str, Callable[[], str]]:
             "two Redis commands",
         ),
         "mixed": lambda: results.whole_requests(
-            count_subject(folder, "mixed", 2, 20 if quick else 50),
+            count_subject(folder, "mixed", 2, 20 if quick else 100),
             "A request that does more",
-            "three statements, two commands, one call",
+            "3 statements, 2 commands, 1 call",
         ),
         "record": lambda: results.records(count_records(folder, 2, 200 if quick else 1000)),
-        "load": lambda: results.loads(load.run_load(folder, 2 if quick else 7, 1 if quick else 4)),
+        "load": lambda: results.loads(load.run_load(folder, *turns)),
+        "mixed-load": lambda: results.loads(load.run_load(folder, *turns, "mixed")),
     }
 
 

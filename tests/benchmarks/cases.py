@@ -67,15 +67,17 @@ _ADDED_K: Final = {
 """The largest added cost of the cases that have a goal, by subject."""
 
 
+def of_subject(case: Case, subject: str) -> Case:
+    """The same case with an application that does something else for a request."""
+    told = {SUBJECT: subject} if case.who == "contrib" and subject != "hello" else {}
+    return case._replace(subject=subject, variables={**case.variables, **told})
+
+
 def cases_of(subject: str) -> tuple[Case, ...]:
-    """The same cases with an application that does more for a request than to say hello."""
+    """The cases with an application that does more for a request than to say hello."""
+    added = _ADDED_K[subject]
     return tuple(
-        case._replace(
-            subject=subject,
-            variables={**case.variables, **({SUBJECT: subject} if case.who == "contrib" else {})},
-            limit_k=_ADDED_K[subject].get(case.name, case.limit_k),
-        )
-        for case in CASES
+        of_subject(case, subject)._replace(limit_k=added.get(case.name, case.limit_k)) for case in CASES
     )
 
 

@@ -5,12 +5,13 @@ import platform
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 
-from tests.benchmarks.load import Loaded, median_and_spread
+from tests.benchmarks.load import OF_A_KIND, Loaded, median_and_spread
 from tests.benchmarks.record import LIMITS, WHO, Recorded
 from tests.benchmarks.scrape import LIMIT as SCRAPE_LIMIT
 from tests.benchmarks.scrape import LINES, WORKERS, Compared
 from tests.benchmarks.whole_request import Counted
 
+SUBJECTS = {"hello": "Under load", "mixed": "Under load, doing more"}
 VERSIONS = ("otelc2c", "opentelemetry-sdk", "opentelemetry-instrumentation-pyramid", "pyramid", "gunicorn")
 
 
@@ -96,10 +97,12 @@ def loads(loaded: Sequence[Loaded]) -> str:
         )
         costs = f"{cpu * 1e6:+,.0f} ± {cpu_spread * 1e6:,.0f}", f"{one.arrived:.3f}"
         rows.append((one.case.name, *rates, *costs, goal))
-    head = ("hello under wrk", "requests/s", "of plain", "added CPU µs", "spans arrived", "goal")
+    subject = loaded[0].case.subject
+    head = (f"{subject} under wrk", "requests/s", "of plain", "added CPU µs", "spans arrived", "goal")
     return (
-        f"## Under load\n\ngunicorn with two sync workers on one core, {len(loaded[0].turns)} turns each, in "
-        "turn; CPU is user and system time of server, workers and relay a request.\n\n" + table(head, rows)
+        f"## {SUBJECTS[subject]}\n\ngunicorn with two workers ({' '.join(OF_A_KIND[subject][1::2])}) on one "
+        f"core, {len(loaded[0].turns)} turns each, in turn; CPU is user and system time of server, workers "
+        "and relay a request.\n\n" + table(head, rows)
     )
 
 

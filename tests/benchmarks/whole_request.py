@@ -1,7 +1,8 @@
 """Instructions of a whole request, case by case: the program that starts the counted ones."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,11 +66,17 @@ def count_cases(folder: Path, rounds: int, requests: int, names: Sequence[str] =
     return [count_case(folder, case, rounds, requests) for case in chosen]
 
 
+@contextmanager
+def other_servers(folder: Path) -> Iterator[Mapping[str, str]]:
+    """Redis, and a service to call: the variables by which an application finds them."""
+    with RedisServer(folder) as server, Stock() as stock:
+        yield {REDIS_URL: f"redis://127.0.0.1:{server.port}/0", STOCK_URL: stock.url}
+
+
 def count_subject(
     folder: Path, subject: str, rounds: int, requests: int, names: Sequence[str] = ()
 ) -> list[Counted]:
-    """Every case, or those that are named, of a subject that asks other servers: one for all cases."""
-    with RedisServer(folder) as server, Stock() as stock:
-        at = {REDIS_URL: f"redis://127.0.0.1:{server.port}/0", STOCK_URL: stock.url}
+    """Every case, or those that are named, of a subject that asks other servers: the same for all cases."""
+    with other_servers(folder) as at:
         chosen = [case for case in cases_of(subject) if not names or case.name in names]
         return [count_case(folder, case, rounds, requests, at) for case in chosen]
