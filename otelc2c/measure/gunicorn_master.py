@@ -6,7 +6,9 @@ Nothing is asked of a worker: who is alive and busy, the relay sees.
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from otelc2c import catalog
@@ -118,7 +120,12 @@ class _Worker:
 
 
 class Master:
-    """What is known of the workers of this process. Used by its main thread and its handlers of signals."""
+    """What is known of the workers of this process. Used by its main thread and its handlers of signals.
+
+    gunicorn 23 waits for its children in a handler, which comes in the middle of anything, another of its
+    kind included. So an end is counted at once only where nothing else is being done here: making a cell
+    takes a lock, which a handler would wait for while it holds up whoever has it.
+    """
 
     def __init__(
         self,
@@ -143,7 +150,26 @@ class Master:
         self._early: dict[int, int] = {}
         self._doing: str | None = None
         self._spawning = False
-        self._looking = False
+        self._busy = False
+        self._heard: deque[tuple[int, int, str]] = deque()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """What is heard of inside is counted afterwards."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+            self._settle()
+
+    def _settle(self) -> None:
+        while self._heard and not self._busy:
+            self._busy = True
+            try:
+                self._ended(*self._heard.popleft())
+            finally:
+                self._busy = False
 
     def begin(self) -> None:
         """This process becomes a master."""
@@ -167,14 +193,15 @@ class Master:
 
     def spawned(self, pid: int) -> None:
         """It lives, or has ended already."""
-        self._spawning = False
-        self._store.role_of_forks = layout.ROLE_UNKNOWN
-        self._workers[pid] = _Worker()
-        self._spawned.cell(()).add(1)
-        status = self._early.pop(pid, None)
-        self._early.clear()
-        if status is not None:
-            self.ended(pid, status, EXIT)
+        with self._alone():
+            self._spawning = False
+            self._store.role_of_forks = layout.ROLE_UNKNOWN
+            self._workers[pid] = _Worker()
+            self._spawned.cell(()).add(1)
+            status = self._early.pop(pid, None)
+            self._early.clear()
+            if status is not None:
+                self._ended(pid, status, EXIT)
 
     def asks(self, pid: int, number: int, *, silent: bool) -> None:
         """A signal is sent to a worker; `silent` if it had not been heard of for too long."""
@@ -190,6 +217,10 @@ class Master:
 
     def ended(self, pid: int, status: int, unasked: str) -> None:
         """A child of this process was waited for; `unasked` as in `why`."""
+        self._heard.append((pid, status, unasked))
+        self._settle()
+
+    def _ended(self, pid: int, status: int, unasked: str) -> None:
         worker = self._workers.pop(pid, None)
         if worker is not None:
             self._count(worker, why(status, worker.asked, unasked, self._kills.took_one))
@@ -205,22 +236,22 @@ class Master:
 
     def look(self, arbiter: Any) -> None:
         """Note what gunicorn's object says now."""
-        if self._looking or self._levels is None:
-            return  # in a signal's handler, while the same was being done
-        self._looking = True
-        try:
+        if self._busy or self._levels is None:
+            return  # in a signal's handler, while something was being done
+        with self._alone():
             workers = int(arbiter.num_workers)
             configured, request_limit = self._levels
             configured.put(workers)
             request_limit.put(workers * at_once(arbiter.cfg))
             self._look_at_sockets(arbiter.LISTENERS)
             self._kills.look()
-            for pid in [pid for pid in self._workers if pid not in arbiter.WORKERS]:
+            missing = [pid for pid in self._workers if pid not in arbiter.WORKERS]
+        # Those that were waited for have been heard of before gunicorn forgot them.
+        with self._alone():
+            for pid in missing:
                 worker = self._workers.pop(pid, None)
                 if worker is not None:
                     self._count(worker, Ended(UNKNOWN))
-        finally:
-            self._looking = False
 
     def _look_at_sockets(self, listeners: Any) -> None:
         found = {}

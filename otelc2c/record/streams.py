@@ -7,7 +7,7 @@ with views, several or none.
 """
 
 import os
-from _thread import allocate_lock
+from _thread import RLock
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, Literal, TypeAlias
@@ -32,13 +32,16 @@ PLAIN: Final = frozenset({str, int, float, bool})
 
 
 class _Registration:
-    """The lock under which cells are made; a forked child gets a new one."""
+    """The lock under which cells are made; a forked child gets a new one.
+
+    It lets its own thread in again: a signal's handler that counts may come while a cell is being made.
+    """
 
     def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
-        self.lock = allocate_lock()
+        self.lock = RLock()
 
 
 _registration: Final = _Registration()
@@ -76,8 +79,9 @@ class Stream:
             if cell is not None:
                 return cell, True
             if len(self._cells) < self._limit - 1:
-                cell = self._cells[key] = self._make(attributes)
-                return cell, True
+                made = self._make(attributes)
+                # A signal's handler may have made it meanwhile, and counted.
+                return self._cells.setdefault(key, made), True
             if self._overflow is None:
                 self._overflow = self._make(OVERFLOW)
             return self._overflow, False

@@ -220,6 +220,37 @@ def test_a_look_within_a_look_changes_nothing() -> None:
     assert told.values(catalog.GUNICORN_WORKERS_CONFIGURED) == {(): 2}
 
 
+def test_an_end_that_is_heard_of_while_another_is_counted_waits_for_its_turn() -> None:
+    """gunicorn 23 hears of its children in a handler, which comes in the middle of anything."""
+    told = Told()
+    told.spawn(1, 2)
+    seen: list[dict[tuple[Any, ...], Any]] = []
+
+    def interrupted() -> bool:
+        told.master.ended(2, exited(1), EXIT)
+        seen.append(told.reasons())
+        return False
+
+    told.kills.took_one = interrupted  # type: ignore[method-assign]
+    told.master.ended(1, signal.SIGKILL, EXIT)
+    assert seen == [{}]
+    assert told.reasons() == {(SIGNAL, "SIGKILL"): 1, (ERROR,): 1}
+
+
+def test_an_end_that_is_heard_of_during_a_look_is_counted_once_and_for_its_reason() -> None:
+    told = Told()
+    told.spawn(1)
+
+    def interrupted() -> None:
+        told.master.ended(1, exited(1), EXIT)
+        del told.arbiter.WORKERS[1]
+        assert told.reasons() == {}
+
+    told.kills.look = interrupted  # type: ignore[method-assign]
+    told.master.look(told.arbiter)
+    assert told.reasons() == {(ERROR,): 1}
+
+
 def test_a_server_without_a_master_shows_nothing() -> None:
     store = Store.open_private()
     Master(store)

@@ -1,6 +1,7 @@
 """From an attribute set to its cell: caches, the limit on sets, several streams."""
 
 import itertools
+import threading
 from typing import Any
 
 import pytest
@@ -155,6 +156,26 @@ def test_names_without_end_stay_bounded() -> None:
     for number in range(1000):
         found.find({f"n{number}": "x"})
     assert len(found.shapes) + len(found.others) <= 10
+
+
+def test_a_handler_of_a_signal_may_count_while_a_cell_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes in the thread that makes the cell, and waiting for it would be for ever. Nothing is lost."""
+    store = Store.open_private()
+    stream = Stream(store, COUNTER)
+    make = store.counter_cell
+
+    def interrupted(*asked: Any) -> Any:
+        monkeypatch.setattr(store, "counter_cell", make)
+        stream.cell({"a": "x"})[0].add(2)
+        return make(*asked)
+
+    monkeypatch.setattr(store, "counter_cell", interrupted)
+    thread = threading.Thread(target=lambda: stream.cell({"a": "x"})[0].add(1), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    stream.cell({"a": "x"})[0].add(4)
+    assert totals(store) == {key_of({"a": "x"}): 7}
 
 
 @given(
