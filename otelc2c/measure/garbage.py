@@ -5,6 +5,7 @@ made there that it would have to track, and it does not collect again before bot
 """
 
 import gc
+import os
 from time import perf_counter_ns
 from typing import Any, Final
 
@@ -37,10 +38,23 @@ class Collections:
             for number in GENERATIONS
         ]
         self._begun = 0
+        self._forking = False
 
     def start(self) -> None:
-        """Be called from now on."""
+        """Be called from now on.
+
+        Not while the process forks: until a child has files of its own it sees those of its parent, and
+        what it wrote there would be taken back. So start this behind whoever gives it those files.
+        """
         gc.callbacks.append(self)
+        os.register_at_fork(before=self._pause, after_in_parent=self._go_on, after_in_child=self._go_on)
+
+    def _pause(self) -> None:
+        self._forking = True
+        self._begun = 0
+
+    def _go_on(self) -> None:
+        self._forking = False
 
     def stop(self) -> None:
         """Be called no more."""
@@ -49,9 +63,13 @@ class Collections:
 
     def __call__(self, phase: str, info: dict[str, Any]) -> None:
         """What the collector calls. Never raises."""
+        if self._forking:
+            return
         if phase == "start":
             self._begun = perf_counter_ns()
             return
+        if not self._begun:
+            return  # it began before a fork, in a finalizer
         end = perf_counter_ns()
         try:
             collections, collected, uncollectable, pause = self._writes[info["generation"]]

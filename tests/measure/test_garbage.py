@@ -118,8 +118,29 @@ def test_a_fork_counts_its_own(store: Store) -> None:
     assert values(store, catalog.GC_COLLECTIONS)[2] == 1
 
 
+def test_a_child_writes_nothing_into_the_files_of_its_parent(store: Store) -> None:
+    """Until it has its own; a sum that went back was seen of workers that were killed."""
+    counting = next(each for each in gc.callbacks if isinstance(each, Collections))
+    counting._pause()
+    gc.collect()
+    assert values(store, catalog.GC_COLLECTIONS).get(2, 0) == 0
+    counting._go_on()
+    gc.collect()
+    assert values(store, catalog.GC_COLLECTIONS)[2] == 1
+
+
+def test_a_collection_during_which_the_process_forked_has_no_length(store: Store) -> None:
+    counting = next(each for each in gc.callbacks if isinstance(each, Collections))
+    counting("start", {"generation": 0})
+    counting._pause()
+    counting._go_on()
+    counting("stop", {"generation": 0, "collected": 0, "uncollectable": 0})
+    assert values(store, catalog.GC_COLLECTIONS).get(0, 0) == 0
+
+
 def test_a_generation_that_nobody_knows_is_swallowed(store: Store) -> None:
     guard.strict(False)
     counting = gc.callbacks[-1]
+    counting("start", {"generation": 9})
     counting("stop", {"generation": 9, "collected": 0, "uncollectable": 0})
     assert guard.counts() == {"measure.garbage": 1}
