@@ -56,7 +56,7 @@ def _sections(folder: Path, *, quick: bool) -> dict[str, Callable[[], str]]:
             "two Redis commands",
         ),
         "mixed": lambda: results.whole_requests(
-            count_subject(folder, "mixed", 2, 20 if quick else 100),
+            count_subject(folder, "mixed", 2, 20 if quick else 50),
             "A request that does more",
             "3 statements, 2 commands, 1 call",
         ),
