@@ -56,7 +56,7 @@ def test_hup_loses_no_span_and_no_number(
         with Watch(server.page) as watch, Client(server.port).load(threads=2) as ledger:
             for _ in range(2):
                 kill(server.main.pid, signal.SIGHUP)
-                until(partial(replaced, server, before), 15, "new workers")
+                until(partial(replaced, server, before), 30, "new workers")
                 before = server.wait_workers(3)
         assert watch.fell == []
         assert watch.failed == []

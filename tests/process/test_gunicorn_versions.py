@@ -59,7 +59,7 @@ def test_numbers_and_spans_are_right_over_a_new_generation_of_workers(
         assert server.page.requests() == ledger.counted()
         (relay,) = server.relays()
         kill(server.main.pid, signal.SIGHUP)
-        until(partial(replaced, server, before), 10, "new workers")
+        until(partial(replaced, server, before), 30, "new workers")
         client.send(40)
         assert len(ledger.answers) == 100
         assert server.page.requests() == ledger.counted()
